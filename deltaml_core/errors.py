@@ -1,0 +1,123 @@
+"""Every exception and privacy warning of DeltaML, each saying how to mend its cause.
+
+`DeltaMLError` is the root: `except DeltaMLError` catches whatever the library raises on purpose. Where Python or
+scikit-learn expect a `ValueError` for the same fault, the class is one as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+class DeltaMLError(Exception):
+    """Root of all errors DeltaML raises on purpose."""
+
+
+# --- data and requests -------------------------------------------------------------------------------------------
+
+
+class DataError(DeltaMLError, ValueError):
+    """A data set cannot be used: shapes that do not agree, missing or infinite values, no rows."""
+
+
+class RequirementsError(DataError):
+    """A data set does not match what a training request requires of its columns and ranges."""
+
+
+class TermsError(DeltaMLError, ValueError):
+    """The terms of a training request contradict each other or leave no one to train or to validate."""
+
+
+class DivergentStepError(TermsError):
+    """The gradient step is too long for an owner's data, so its updates would grow without bound.
+
+    Attributes:
+        largest_stable_step: the longest step that this data allows, `2 / lambda_max(A / m)`.
+    """
+
+    def __init__(self, message: str, largest_stable_step: float) -> None:
+        super().__init__(message)
+        self.largest_stable_step = largest_stable_step
+
+
+class ScaleBudgetError(TermsError):
+    """The key is too small to hold the run's numbers without wrapping around (protocol.md §3)."""
+
+
+# --- messages and cryptography -----------------------------------------------------------------------------------
+
+
+class MessageError(DeltaMLError, ValueError):
+    """A message cannot be read, or does not belong where it arrived.
+
+    Attributes:
+        sender: who sent it, as far as that is known.
+    """
+
+    def __init__(self, message: str, sender: str | None = None) -> None:
+        super().__init__(f"from {sender}: {message}" if sender else message)
+        self.sender = sender
+
+
+class CiphertextError(MessageError):
+    """A number that should be a ciphertext is out of range, not coprime with the modulus, or of the wrong count."""
+
+
+class PublicKeyError(DeltaMLError, ValueError):
+    """A public key is malformed or shorter than the terms state."""
+
+
+class MetricError(MessageError):
+    """A metric does not follow from what was opened: somebody misreported it."""
+
+
+# --- chain -------------------------------------------------------------------------------------------------------
+
+
+class ChainError(DeltaMLError):
+    """The chain cannot be reached or did not do what was asked."""
+
+
+class PortTakenError(ChainError):
+    """Another program listens on the port the local chain was asked to use."""
+
+
+class WrongChainError(ChainError):
+    """The node at the URL serves another chain than the one expected."""
+
+
+class InsufficientFundsError(ChainError):
+    """An account holds less ether than the transaction needs."""
+
+
+class ContractError(ChainError):
+    """The marketplace contract refused a call.
+
+    Attributes:
+        name: the contract's own error, for example `WrongStatus`.
+        values: the offending values the contract reported, by name.
+    """
+
+    def __init__(self, message: str, name: str, values: Mapping[str, Any]) -> None:
+        super().__init__(message)
+        self.name = name
+        self.values = dict(values)
+
+
+# --- warnings ----------------------------------------------------------------------------------------------------
+
+
+class PrivacyWarning(UserWarning):
+    """Somebody learns more than the default protocol would tell them."""
+
+
+class NoiseMetricWarning(PrivacyWarning):
+    """`metrics="noise"` hands the buyer every validator's residuals, and the weights at every refresh.
+
+    After about d + 1 evaluations the buyer can solve for the validators' rows (protocol.md §4).
+    """
+
+
+class ConstantColumnWarning(UserWarning):
+    """A feature has the same value in every row, so it teaches the model nothing the intercept does not."""
