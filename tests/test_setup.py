@@ -6,6 +6,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -161,11 +162,18 @@ def test_help_is_the_default_target() -> None:
 
 def test_an_old_python_is_refused_by_name(tmp_path: Path) -> None:
     old = tmp_path / "python3"
-    old.write_text('#!/bin/sh\n[ "$1" = --version ] && echo Python 3.9.2\nexit 1\n')
+    pretend = "import sys; sys.version_info = (3, 10, 14)\n"
+    old.write_text(f'''#!/bin/sh
+case "$1" in
+    --version) echo Python 3.10.14 ;;
+    -c) exec "{sys.executable}" -c "{pretend}$2" ;;
+    *) exit 1 ;;
+esac
+''')
     old.chmod(0o755)
     result = run("make", "--always-make", ".venv/.installed", f"PYTHON={old}")
     assert result.returncode != 0
-    assert "Python 3.9.2 is too old: DeltaML needs Python 3.11 or newer" in result.stderr
+    assert "Python 3.10.14 is too old: DeltaML needs Python 3.11 or newer" in result.stderr
 
 
 def test_a_missing_ensurepip_names_debians_package(tmp_path: Path) -> None:
