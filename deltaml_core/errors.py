@@ -83,6 +83,10 @@ class PortTakenError(ChainError):
     """Another program listens on the port the local chain was asked to use."""
 
 
+class LocalChainError(ChainError):
+    """The local chain could not be started, or ended before its time; the message holds what it said last."""
+
+
 class WrongChainError(ChainError):
     """The node at the URL serves another chain than the one expected."""
 
@@ -105,6 +109,14 @@ class ContractError(ChainError):
         self.values = dict(values)
 
 
+class KeystoreError(DeltaMLError, ValueError):
+    """A keystore file is missing, damaged, or not a version 3 keystore."""
+
+
+class WrongPasswordError(KeystoreError):
+    """The password does not open the keystore."""
+
+
 # --- warnings ----------------------------------------------------------------------------------------------------
 
 
@@ -117,6 +129,10 @@ class NoiseMetricWarning(PrivacyWarning):
 
     After about d + 1 evaluations the buyer can solve for the validators' rows (protocol.md §4).
     """
+
+
+class InsecureKeyWarning(PrivacyWarning):
+    """The buyer's key is short enough to be factored: what it encrypts is not safe (NIST SP 800-57: 2048 bits at least)."""
 
 
 class ConstantColumnWarning(UserWarning):

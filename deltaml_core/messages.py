@@ -1,0 +1,376 @@
+"""What the roles say to each other, and the only form it takes on a wire: canonical JSON, version 1.
+
+Canonical means: keys in order, no white space, ASCII. Integers that may be large are lower-case hexadecimal strings. A message
+that does not decode to exactly its own bytes is refused, so there is one encoding of everything and hashes are unambiguous.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from functools import cache
+from typing import Annotated, Any, ClassVar, TypeVar, get_type_hints
+
+from deltaml_core.errors import MessageError
+from deltaml_core.schemes.base import Ciphertexts
+
+VERSION = 1
+MAXIMUM_BYTES = 64 << 20
+"""No honest message is longer: 5,000 ciphertexts under a 16,384-bit modulus."""
+
+Large = Annotated[int, "hexadecimal on the wire"]
+
+_HEXADECIMAL = re.compile(r"-?(0|[1-9a-f][0-9a-f]*)\Z")
+_SMALL = 1 << 53  # what every JSON reader holds exactly
+
+
+@dataclass(frozen=True, kw_only=True)
+class Message:
+    """What every message names.
+
+    Attributes:
+        request: identifies the training request.
+        round: the round it belongs to; 0 before the first.
+        sender: who says it.
+        recipient: who it is meant for.
+    """
+
+    kind: ClassVar[str]
+    request: str
+    round: int
+    sender: str
+    recipient: str
+
+
+_KINDS: dict[str, type[Message]] = {}
+_M = TypeVar("_M", bound=type[Message])
+
+
+def _kind(name: str) -> Callable[[_M], _M]:
+    def register(message: _M) -> _M:
+        message.kind = name
+        _KINDS[name] = message
+        return message
+
+    return register
+
+
+# --- setting out -------------------------------------------------------------------------------------------------
+
+
+@_kind("initial-model")
+@dataclass(frozen=True, kw_only=True)
+class InitialModel(Message):
+    """Buyer to aggregator: the encrypted weights training starts from."""
+
+    weights: Ciphertexts
+
+
+@_kind("owner-ready")
+@dataclass(frozen=True, kw_only=True)
+class OwnerReady(Message):
+    """Owner to aggregator: it has its role, has checked the terms against its data, and brings so many rows."""
+
+    rows: int
+
+
+# --- a round -----------------------------------------------------------------------------------------------------
+
+
+@_kind("train")
+@dataclass(frozen=True, kw_only=True)
+class Train(Message):
+    """Aggregator to trainer: take your local steps from these weights and divide the result by the number of trainers."""
+
+    scale: int
+    trainers: int
+    weights: Ciphertexts
+
+
+@_kind("update")
+@dataclass(frozen=True, kw_only=True)
+class Update(Message):
+    """Trainer to aggregator: `[[(M w + v) / trainers]]`."""
+
+    scale: int
+    weights: Ciphertexts
+
+
+@_kind("refresh")
+@dataclass(frozen=True, kw_only=True)
+class Refresh(Message):
+    """Aggregator to buyer: decrypt, round and re-encrypt these packed weights (the thesis's refresh)."""
+
+    scale: int
+    packed: Ciphertexts
+
+
+@_kind("refreshed")
+@dataclass(frozen=True, kw_only=True)
+class Refreshed(Message):
+    """Buyer to aggregator: the weights at the base scale."""
+
+    weights: Ciphertexts
+
+
+# --- measuring ---------------------------------------------------------------------------------------------------
+
+
+@_kind("evaluate")
+@dataclass(frozen=True, kw_only=True)
+class Evaluate(Message):
+    """Aggregator to validator: measure these weights, times `numerator / denominator`, on your rows.
+
+    Attributes:
+        evaluation: number of the measurement, over the whole run.
+    """
+
+    evaluation: int
+    scale: int
+    numerator: int
+    denominator: int
+    weights: Ciphertexts
+
+
+@_kind("residuals")
+@dataclass(frozen=True, kw_only=True)
+class Residuals(Message):
+    """Validator to aggregator: `[[y - X w]]`, packed."""
+
+    evaluation: int
+    rows: int
+    packed: Ciphertexts
+
+
+@_kind("open-residuals")
+@dataclass(frozen=True, kw_only=True)
+class OpenResiduals(Message):
+    """Aggregator to buyer: decrypt these masked residuals; `rows` of each validator, one after the other."""
+
+    evaluation: int
+    scale: int
+    rows: tuple[int, ...]
+    packed: Ciphertexts
+
+
+@_kind("opened-residuals")
+@dataclass(frozen=True, kw_only=True)
+class OpenedResiduals(Message):
+    """Buyer to aggregator: the masked residuals in the clear, as the digits of their slots."""
+
+    evaluation: int
+    digits: tuple[int, ...]
+
+
+@_kind("reveal-noise")
+@dataclass(frozen=True, kw_only=True)
+class RevealNoise(Message):
+    """Aggregator to buyer: the noise that was added, and the squared error it leads to."""
+
+    evaluation: int
+    noise: tuple[int, ...]
+    squared_error: Large
+
+
+@_kind("metric-confirmed")
+@dataclass(frozen=True, kw_only=True)
+class MetricConfirmed(Message):
+    """Buyer to aggregator: the squared error follows from what was opened."""
+
+    evaluation: int
+
+
+@_kind("metric")
+@dataclass(frozen=True, kw_only=True)
+class MetricAnnounced(Message):
+    """Aggregator to owner: a confirmed measurement; its mean squared error is `squared_error / 2**(2 scale) / rows`.
+
+    Everybody hears of the federated model's; coalitions' are for the validators, who sign the gains that follow from them.
+
+    Attributes:
+        coalition: whose averaged solo models were measured; empty for the mean predictor.
+        of_coalition: whether it measures a coalition; otherwise the federated model after `round`.
+    """
+
+    evaluation: int
+    of_coalition: bool
+    coalition: tuple[str, ...]
+    squared_error: Large
+    scale: int
+    rows: int
+
+
+# --- contributions and the end -----------------------------------------------------------------------------------
+
+
+@_kind("train-alone")
+@dataclass(frozen=True, kw_only=True)
+class TrainAlone(Message):
+    """Aggregator to trainer: take all steps of the run on your rows alone, from the initial weights.
+
+    Attributes:
+        rows: rows of all trainers together.
+    """
+
+    scale: int
+    trainers: int
+    rows: int
+    weights: Ciphertexts
+
+
+@_kind("solo-model")
+@dataclass(frozen=True, kw_only=True)
+class SoloModel(Message):
+    """Trainer to aggregator: its solo model, divided by the number of trainers.
+
+    Attributes:
+        target_share: the sum of its targets divided by all trainers' rows; summed over trainers it is the mean predictor.
+    """
+
+    scale: int
+    weights: Ciphertexts
+    target_share: Ciphertexts
+
+
+@_kind("propose-result")
+@dataclass(frozen=True, kw_only=True)
+class ProposeResult(Message):
+    """Aggregator to validator: the result to be signed, for the contract. Numbers are in units of 10**-18."""
+
+    initial: Large
+    final: Large
+    trainers: tuple[str, ...]
+    gains: tuple[int, ...]
+    weights_hash: str
+    transcript_hash: str
+
+
+@_kind("approve-result")
+@dataclass(frozen=True, kw_only=True)
+class ApproveResult(Message):
+    """Validator to aggregator: it recomputed the proposed result and stands for it."""
+
+    weights_hash: str
+
+
+@_kind("final-model")
+@dataclass(frozen=True, kw_only=True)
+class FinalModel(Message):
+    """Aggregator to buyer, after settlement: the encrypted model it paid for."""
+
+    scale: int
+    weights: Ciphertexts
+
+
+# --- the codec ---------------------------------------------------------------------------------------------------
+
+
+def encode(message: Message) -> bytes:
+    """The canonical bytes of a message."""
+    content: dict[str, Any] = {"version": VERSION, "kind": message.kind}
+    for name, codec in _codecs(message.kind).items():
+        content[name] = codec.write(getattr(message, name))
+    return _canonical(content)
+
+
+def decode(data: bytes, sender: str | None = None) -> Message:
+    """The message that `encode` made these bytes of.
+
+    Args:
+        data: what arrived.
+        sender: whom to name when it is faulty; the transport knows.
+
+    Raises:
+        MessageError: too long, not canonical JSON of this version, an unknown kind, missing, extra or mistyped fields.
+    """
+    if len(data) > MAXIMUM_BYTES:
+        raise MessageError(f"a message of {len(data)} bytes is longer than the {MAXIMUM_BYTES} allowed", sender)
+    try:
+        content = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise MessageError(f"a message is not JSON: {error}", sender) from error
+    if not isinstance(content, dict):
+        raise MessageError("a message must be a JSON object", sender)
+    if content.get("version") != VERSION:
+        raise MessageError(f"message version {content.get('version')!r} is not {VERSION}; update the older side", sender)
+    kind = content.get("kind")
+    if not isinstance(kind, str) or kind not in _KINDS:
+        raise MessageError(f"there is no message kind {kind!r}", sender)
+    codecs = _codecs(kind)
+    if set(content) != {"version", "kind", *codecs}:
+        odd = sorted(set(content) ^ {"version", "kind", *codecs})
+        raise MessageError(f"{kind}: missing or unknown fields {', '.join(odd)}", sender)
+    values = {}
+    for name, codec in codecs.items():
+        try:
+            values[name] = codec.read(content[name])
+        except (TypeError, ValueError) as error:
+            raise MessageError(f"{kind}: field {name!r} {error}", sender) from error
+    if _canonical(content) != data:
+        raise MessageError(f"{kind}: not in canonical form", sender)
+    return _KINDS[kind](**values)
+
+
+@dataclass(frozen=True)
+class _Codec:
+    write: Callable[[Any], Any]
+    read: Callable[[Any], Any]
+
+
+def _canonical(content: Any) -> bytes:
+    return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode("ascii")
+
+
+def _read_text(value: Any) -> str:
+    if not isinstance(value, str) or len(value) > 200:
+        raise TypeError("must be text of at most 200 characters")
+    return value
+
+
+def _read_flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError("must be true or false")
+    return value
+
+
+def _read_small(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < _SMALL:
+        raise TypeError("must be a whole number from 0 to 2**53 - 1")
+    return value
+
+
+def _read_large(value: Any) -> int:
+    if not isinstance(value, str) or not _HEXADECIMAL.match(value) or value == "-0":
+        raise TypeError("must hold hexadecimal numbers without leading zeros")
+    return int(value, 16)
+
+
+def _read_list(read: Callable[[Any], Any]) -> Callable[[Any], tuple[Any, ...]]:
+    def read_list(value: Any) -> tuple[Any, ...]:
+        if not isinstance(value, list):
+            raise TypeError("must be a list")
+        return tuple(read(item) for item in value)
+
+    return read_list
+
+
+def _write_large(value: int) -> str:
+    return format(value, "x")
+
+
+_CODECS: dict[Any, _Codec] = {
+    str: _Codec(str, _read_text),
+    bool: _Codec(bool, _read_flag),
+    int: _Codec(int, _read_small),
+    Large: _Codec(_write_large, _read_large),
+    tuple[int, ...]: _Codec(lambda values: [_write_large(v) for v in values], _read_list(_read_large)),
+    tuple[str, ...]: _Codec(list, _read_list(_read_text)),
+}
+
+
+@cache
+def _codecs(kind: str) -> dict[str, _Codec]:
+    hints = get_type_hints(_KINDS[kind], include_extras=True)
+    return {field.name: _CODECS[hints[field.name]] for field in fields(_KINDS[kind])}

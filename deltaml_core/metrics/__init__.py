@@ -1,0 +1,1 @@
+"""Secure measurement of an encrypted model, one protocol a file."""

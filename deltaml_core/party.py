@@ -1,0 +1,60 @@
+"""What every role knows: its name, the request it works for, the terms, and the buyer's public key."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeVar
+
+from deltaml_core.errors import MessageError
+from deltaml_core.messages import Message
+from deltaml_core.schedule import Step, schedule
+from deltaml_core.schemes.base import PublicKey
+from deltaml_core.terms import TrainingTerms
+
+M = TypeVar("M", bound=Message)
+
+
+@dataclass(frozen=True)
+class Party:
+    """A seat at one training.
+
+    Attributes:
+        request: identifies the training request.
+        name: who sits here.
+        terms: the request's terms.
+        key: the buyer's public key, with randomness of this party's own.
+    """
+
+    request: str
+    name: str
+    terms: TrainingTerms
+    key: PublicKey
+
+    @cached_property
+    def steps(self) -> tuple[Step, ...]:
+        """The run's schedule, the same for everyone.
+
+        Raises:
+            ScaleBudgetError: the key is too small for the terms.
+        """
+        return schedule(self.terms, self.key.capacity)
+
+    def say(self, kind: type[M], recipient: str, round_number: int, **content: Any) -> M:
+        """A message from here."""
+        return kind(request=self.request, round=round_number, sender=self.name, recipient=recipient, **content)
+
+    def admit(self, message: Message) -> None:
+        """Refuse what was meant for another seat.
+
+        Raises:
+            MessageError: another request or another recipient.
+        """
+        if message.request != self.request:
+            raise MessageError(f"{message.kind}: it belongs to request {message.request!r}, not {self.request!r}", message.sender)
+        if message.recipient != self.name:
+            raise MessageError(f"{message.kind}: it is meant for {message.recipient!r}, not {self.name!r}", message.sender)
+
+    def unexpected(self, message: Message, why: str = "nobody asked for it") -> MessageError:
+        """The error for a message that is not due."""
+        return MessageError(f"{message.kind} of round {message.round} is not expected by {self.name}: {why}", message.sender)

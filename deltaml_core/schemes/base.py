@@ -1,0 +1,91 @@
+"""What an additively homomorphic scheme offers to the roles: linear algebra on integers nobody but the key holder can read.
+
+Ciphertexts are integers here, so that every role, message and transport handles them alike. Each scheme is one file of
+this folder with two classes that satisfy the protocols below; `schemes.generate` makes a pair by name.
+
+Laws, for a key pair `(public, private)` and integers within `public.capacity` bits, results included:
+    private.decrypt(public.encrypt(a)) == a
+    private.decrypt(public.add([[a]], [[b]])) == a + b
+    private.decrypt(public.affine(M, v, [[a]])) == M a + v
+    public.rerandomise([[a]]) decrypts to a, and without the key is as unpredictable as a fresh encryption
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from deltaml_core.fixedpoint import Slots
+
+Ciphertexts = tuple[int, ...]
+
+
+class LinearMap(Protocol):
+    """An integer matrix prepared for repeated products with encrypted vectors."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(rows, columns)."""
+
+
+class PublicKey(Protocol):
+    """What everybody but the key holder works with. Every result that leaves its owner must come from a method marked *fresh*."""
+
+    scheme: str
+
+    @property
+    def bits(self) -> int:
+        """Length of the key as the terms state it."""
+
+    @property
+    def modulus(self) -> int:
+        """The number that identifies the key on the wire and on chain."""
+
+    @property
+    def capacity(self) -> int:
+        """Integers strictly between -2**capacity and 2**capacity are held without wrapping around."""
+
+    def encrypt(self, values: Sequence[int]) -> Ciphertexts:
+        """Encrypt signed integers. *Fresh.*"""
+
+    def prepare(self, matrix: Sequence[Sequence[int]]) -> LinearMap:
+        """Precompute what a matrix of signed integers needs for `affine`."""
+
+    def affine(self, linear: LinearMap, offset: Sequence[int], vector: Ciphertexts) -> Ciphertexts:
+        """`[[M a + v]]` from `[[a]]`. *Fresh.*"""
+
+    def affine_packed(self, linear: LinearMap, offset: Sequence[int], vector: Ciphertexts, slots: Slots) -> Ciphertexts:
+        """`[[M a + v]]` with several entries to a ciphertext. *Fresh.*"""
+
+    def pack(self, values: Ciphertexts, slots: Slots) -> Ciphertexts:
+        """Several ciphertexts' values in one each, by `slots`. *Fresh.*"""
+
+    def add(self, left: Ciphertexts, right: Ciphertexts) -> Ciphertexts:
+        """Entry by entry. Not fresh."""
+
+    def add_plain(self, values: Ciphertexts, addends: Sequence[int]) -> Ciphertexts:
+        """Add known integers. *Fresh.*"""
+
+    def rerandomise(self, values: Ciphertexts) -> Ciphertexts:
+        """The same plaintexts under new randomness. *Fresh.*"""
+
+    def check(self, values: Sequence[int], count: int, sender: str) -> Ciphertexts:
+        """Validate numbers that arrived: their count, range and that they are units.
+
+        Raises:
+            CiphertextError: naming the sender, the position and the fault.
+        """
+
+
+class PrivateKey(Protocol):
+    """What the Model Buyer alone holds."""
+
+    @property
+    def public(self) -> PublicKey:
+        """The key that may be shown to everybody."""
+
+    def encrypt(self, values: Sequence[int]) -> Ciphertexts:
+        """Encrypt signed integers with full fresh randomness, faster than the public key can."""
+
+    def decrypt(self, values: Ciphertexts) -> list[int]:
+        """The signed integers."""

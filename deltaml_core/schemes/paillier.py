@@ -1,0 +1,188 @@
+"""Paillier's cryptosystem: keys, ciphertext semantics and decryption from phe, encrypted linear algebra of our own.
+
+    [[a]] = (1 + n)**a * r**n mod n**2        P. Paillier, EUROCRYPT 1999
+
+Sums of plaintexts are products of ciphertexts, a multiple is a power, so `[[M a + v]]` is a multi-exponentiation
+(`multiexp.py`). What a role computes this way has randomness that is a function of M, which the key holder could test guesses
+against; hence every result is multiplied by a fresh encryption of zero before it leaves (protocol.md §2). Those are short
+powers `h**a` of a random n-th power `h = (-x**2)**n` (Damgård, Jurik & Nielsen, 2010, §4.2), from a fixed-base table.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from functools import cached_property
+
+import gmpy2
+import phe
+from gmpy2 import mpz
+from phe.paillier import generate_paillier_keypair
+
+from deltaml_core.errors import CiphertextError, PublicKeyError, TermsError
+from deltaml_core.fixedpoint import Slots
+from deltaml_core.schemes.base import Ciphertexts, LinearMap
+from deltaml_core.schemes.multiexp import ExponentMatrix, FixedBase, multiply
+
+SHORT_RANDOMNESS_BITS = 2 * 128 + 64
+"""Twice the security level, plus slack: the length of the exponent a in h**a."""
+
+SMALLEST_KEY_BITS = 128
+"""Below this not even the tests' numbers fit."""
+
+
+class PaillierPublicKey:
+    """Everything that can be done with encrypted integers without reading them."""
+
+    scheme = "paillier"
+
+    def __init__(self, modulus: int) -> None:
+        """Make the modulus usable. Each participant makes its own object: its randomness is its own.
+
+        Raises:
+            PublicKeyError: the modulus cannot be a Paillier modulus.
+        """
+        if modulus.bit_length() < SMALLEST_KEY_BITS or modulus % 2 == 0:
+            fault = "even" if modulus % 2 == 0 else f"of {modulus.bit_length()} bits"
+            raise PublicKeyError(f"a Paillier modulus is odd and has at least {SMALLEST_KEY_BITS} bits; this one is {fault}")
+        self._n = mpz(modulus)
+        self._n_squared = self._n * self._n
+
+    @property
+    def bits(self) -> int:
+        """Length of n."""
+        return self.modulus.bit_length()
+
+    @property
+    def modulus(self) -> int:
+        """n."""
+        return int(self._n)
+
+    @property
+    def capacity(self) -> int:
+        """`|a| < 2**capacity < n / 2`: beyond it sums silently wrap around."""
+        return self.bits - 2
+
+    @cached_property
+    def _zeros(self) -> FixedBase:
+        x = mpz(secrets.randbelow(self.modulus - 2) + 2)
+        h = gmpy2.powmod(-x * x % self._n_squared, self._n, self._n_squared)
+        return FixedBase(h, self._n_squared, SHORT_RANDOMNESS_BITS)
+
+    def encrypt(self, values: Sequence[int]) -> Ciphertexts:
+        """Encrypt signed integers."""
+        return self.add_plain((1,) * len(values), values)
+
+    def prepare(self, matrix: Sequence[Sequence[int]]) -> ExponentMatrix:
+        """Recode a matrix of signed integers for `affine`."""
+        return ExponentMatrix.recode(matrix)
+
+    def affine(self, linear: LinearMap, offset: Sequence[int], vector: Ciphertexts) -> Ciphertexts:
+        """`[[M a + v]]` from `[[a]]`, re-randomised."""
+        return self.add_plain(self._product(linear, vector), offset)
+
+    def affine_packed(self, linear: LinearMap, offset: Sequence[int], vector: Ciphertexts, slots: Slots) -> Ciphertexts:
+        """`[[M a + v]]`, several entries to a ciphertext, re-randomised once each."""
+        products = self._product(linear, vector)
+        return self.pack(tuple(p * self._power_of_g(v) % self._n_squared for p, v in zip(products, offset, strict=True)), slots)
+
+    def pack(self, values: Ciphertexts, slots: Slots) -> Ciphertexts:
+        """Several ciphertexts' values in one each, by Horner's rule, re-randomised."""
+        packed: list[mpz] = []
+        offsets: list[int] = []
+        position = 0
+        shift = mpz(1) << slots.width
+        for size in slots.groups(len(values)):
+            joined = mpz(1)
+            for value in reversed(values[position : position + size]):
+                joined = gmpy2.powmod(joined, shift, self._n_squared) * value % self._n_squared
+            packed.append(joined)
+            offsets.append(slots.join([slots.offset] * size))
+            position += size
+        return self.add_plain(packed, offsets)
+
+    def add(self, left: Ciphertexts, right: Ciphertexts) -> Ciphertexts:
+        """Entry by entry; the result's randomness is the product of the addends'."""
+        return tuple(int(mpz(a) * b % self._n_squared) for a, b in zip(left, right, strict=True))
+
+    def add_plain(self, values: Sequence[int], addends: Sequence[int]) -> Ciphertexts:
+        """Add known integers and re-randomise."""
+        return tuple(
+            int(mpz(value) * self._power_of_g(addend) % self._n_squared * self._zeros.random_power() % self._n_squared)
+            for value, addend in zip(values, addends, strict=True)
+        )
+
+    def rerandomise(self, values: Ciphertexts) -> Ciphertexts:
+        """The same plaintexts under new randomness."""
+        return self.add_plain(values, (0,) * len(values))
+
+    def check(self, values: Sequence[int], count: int, sender: str) -> Ciphertexts:
+        """Refuse what is not `count` units mod n**2: a factor of n among them would break the key or the sum it enters."""
+        if len(values) != count:
+            raise CiphertextError(f"expected {count} ciphertexts, got {len(values)}", sender)
+        product = mpz(1)
+        for position, value in enumerate(values):
+            if not 0 < value < self._n_squared:
+                raise CiphertextError(f"ciphertext {position} of {count} is not between 1 and n**2 - 1", sender)
+            product = product * value % self._n
+        if gmpy2.gcd(product, self._n) != 1:
+            raise CiphertextError(f"one of {count} ciphertexts is not coprime with the modulus", sender)
+        return tuple(values)
+
+    def _product(self, linear: LinearMap, vector: Ciphertexts) -> list[mpz]:
+        assert isinstance(linear, ExponentMatrix)
+        return multiply(vector, linear, self._n_squared)
+
+    def _power_of_g(self, exponent: int) -> mpz:
+        """`(1 + n)**exponent = 1 + n * exponent mod n**2`."""
+        return 1 + self._n * (exponent % self._n)
+
+
+class PaillierPrivateKey:
+    """The factorisation of n. It stays in the Model Buyer's process; `repr` shows nothing of it."""
+
+    def __init__(self, key: phe.PaillierPrivateKey) -> None:
+        """Wrap phe's private key."""
+        self._key = key
+        self._public = PaillierPublicKey(key.public_key.n)
+        self._p_squared, self._q_squared = mpz(key.p) ** 2, mpz(key.q) ** 2
+        self._n_squared = self._p_squared * self._q_squared
+        self._q_squared_inverse = gmpy2.invert(self._q_squared, self._p_squared)
+
+    @classmethod
+    def generate(cls, bits: int) -> PaillierPrivateKey:
+        """A new key from the system's randomness.
+
+        Raises:
+            TermsError: an odd length, or one too short for anything.
+        """
+        if bits < SMALLEST_KEY_BITS or bits % 2:
+            raise TermsError(f"a Paillier key has an even length of at least {SMALLEST_KEY_BITS} bits, not {bits}; 2048 is the default")
+        _, key = generate_paillier_keypair(n_length=bits)
+        return cls(key)
+
+    def __repr__(self) -> str:
+        """The length only."""
+        return f"PaillierPrivateKey({self._public.bits} bits)"
+
+    @property
+    def public(self) -> PaillierPublicKey:
+        """The key that may be shown to everybody."""
+        return self._public
+
+    def encrypt(self, values: Sequence[int]) -> Ciphertexts:
+        """Encrypt with uniform randomness: an n-th power mod p**2 is an s**p, and likewise for q."""
+        n = self._public.modulus
+        return tuple(int((1 + n * (value % n)) * self._random_nth_power() % self._n_squared) for value in values)
+
+    def decrypt(self, values: Ciphertexts) -> list[int]:
+        """The signed integers, above n / 2 negative."""
+        n = self._public.modulus
+        plaintexts = (self._key.raw_decrypt(value) for value in values)
+        return [int(plaintext) - n if plaintext > n // 2 else int(plaintext) for plaintext in plaintexts]
+
+    def _random_nth_power(self) -> mpz:
+        p, q = mpz(self._key.p), mpz(self._key.q)
+        mod_p = gmpy2.powmod(secrets.randbelow(int(p) - 1) + 1, p, self._p_squared)
+        mod_q = gmpy2.powmod(secrets.randbelow(int(q) - 1) + 1, q, self._q_squared)
+        return mod_q + self._q_squared * ((mod_p - mod_q) * self._q_squared_inverse % self._p_squared)

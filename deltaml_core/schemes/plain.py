@@ -1,0 +1,110 @@
+"""No encryption at all: the exact integers a Paillier run would hold, in the clear.
+
+The oracle of the tests and a fast way to try terms out. It keeps Paillier's bounds, so that a run that would wrap around
+fails here as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from deltaml_core.errors import CiphertextError
+from deltaml_core.fixedpoint import Slots
+from deltaml_core.schemes.base import Ciphertexts, LinearMap
+
+
+@dataclass(frozen=True)
+class PlainMatrix:
+    """A matrix of integers."""
+
+    rows: tuple[tuple[int, ...], ...]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(rows, columns)."""
+        return len(self.rows), len(self.rows[0])
+
+
+class PlainKey:
+    """Public and private key at once."""
+
+    scheme = "plain"
+
+    def __init__(self, bits: int) -> None:
+        """`bits`: the length of the Paillier modulus whose bounds are kept."""
+        self._bits = bits
+
+    @property
+    def public(self) -> PlainKey:
+        """Itself: there is nothing to hide."""
+        return self
+
+    @property
+    def bits(self) -> int:
+        """Length of the modulus whose bounds are kept."""
+        return self._bits
+
+    @property
+    def modulus(self) -> int:
+        """A number of `bits` bits; nothing is computed with it."""
+        return (1 << self._bits) - 1
+
+    @property
+    def capacity(self) -> int:
+        """As Paillier's at this length."""
+        return self._bits - 2
+
+    def encrypt(self, values: Sequence[int]) -> Ciphertexts:
+        """The values themselves."""
+        return self._bounded(values)
+
+    def decrypt(self, values: Ciphertexts) -> list[int]:
+        """The values themselves."""
+        return list(values)
+
+    def prepare(self, matrix: Sequence[Sequence[int]]) -> PlainMatrix:
+        """The matrix itself."""
+        return PlainMatrix(tuple(tuple(row) for row in matrix))
+
+    def affine(self, linear: LinearMap, offset: Sequence[int], vector: Ciphertexts) -> Ciphertexts:
+        """`M a + v`."""
+        assert isinstance(linear, PlainMatrix)
+        products = (sum(e * a for e, a in zip(row, vector, strict=True)) for row in linear.rows)
+        return self._bounded([p + v for p, v in zip(products, offset, strict=True)])
+
+    def affine_packed(self, linear: LinearMap, offset: Sequence[int], vector: Ciphertexts, slots: Slots) -> Ciphertexts:
+        """`M a + v`, several entries to a number."""
+        return self.pack(self.affine(linear, offset, vector), slots)
+
+    def pack(self, values: Ciphertexts, slots: Slots) -> Ciphertexts:
+        """Several values to a number."""
+        packed, position = [], 0
+        for size in slots.groups(len(values)):
+            packed.append(slots.join([value + slots.offset for value in values[position : position + size]]))
+            position += size
+        return self._bounded(packed)
+
+    def add(self, left: Ciphertexts, right: Ciphertexts) -> Ciphertexts:
+        """Entry by entry."""
+        return self._bounded([a + b for a, b in zip(left, right, strict=True)])
+
+    def add_plain(self, values: Ciphertexts, addends: Sequence[int]) -> Ciphertexts:
+        """Entry by entry."""
+        return self._bounded([a + b for a, b in zip(values, addends, strict=True)])
+
+    def rerandomise(self, values: Ciphertexts) -> Ciphertexts:
+        """The values themselves."""
+        return values
+
+    def check(self, values: Sequence[int], count: int, sender: str) -> Ciphertexts:
+        """Count and range."""
+        if len(values) != count:
+            raise CiphertextError(f"expected {count} values, got {len(values)}", sender)
+        for position, value in enumerate(values):
+            if abs(value) >> self.capacity:
+                raise CiphertextError(f"value {position} exceeds the key's capacity of {self.capacity} bits", sender)
+        return tuple(values)
+
+    def _bounded(self, values: Sequence[int]) -> Ciphertexts:
+        return self.check(values, len(values), "the plain scheme")

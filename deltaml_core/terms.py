@@ -1,0 +1,140 @@
+"""The terms of a training request: what everybody agrees on before the first number is encrypted.
+
+From the terms alone, all participants derive the same bounds on every number of the run, so that overflow is ruled out
+beforehand instead of detected afterwards (protocol.md §3).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from deltaml_core.errors import TermsError
+from deltaml_core.fixedpoint import bits_for
+from deltaml_core.models import MODELS
+from deltaml_core.schemes import SCHEMES
+from deltaml_core.statistics import Requirements
+
+METRICS = ("noise",)
+CONTRIBUTIONS = ("leave_one_out",)
+
+_MAP_BITS = 32
+"""Fractional bits of an update's matrix on well-scaled data: the paper's final MSE is then right to 1e-6 (absolute)."""
+_RESOLUTION_BITS = 48
+"""A refresh rounds predictions to about 2**-48 of the target's range."""
+_MAXIMUM_EXTRA_BITS = 96
+
+
+@dataclass(frozen=True)
+class TrainingTerms:
+    """How a model is trained and measured.
+
+    Attributes:
+        requirements: the columns, their order and ranges.
+        model: kind of model, one of `models.MODELS`.
+        rounds: number of rounds, at least 1.
+        step: length of a gradient step, positive.
+        local_steps: gradient steps an owner takes in one round, at least 1.
+        evaluate_every: the MSE is measured before the first round, then every so many rounds and after the last.
+        metrics: protocol of the measurement, one of `METRICS`.
+        contributions: how a trainer's share is found, one of `CONTRIBUTIONS`.
+        scheme: encryption, one of `schemes.SCHEMES`.
+        key_bits: length of the buyer's modulus.
+    """
+
+    requirements: Requirements
+    model: str = "linear"
+    rounds: int = 100
+    step: float = 1.5
+    local_steps: int = 1
+    evaluate_every: int = 2
+    metrics: str = "noise"
+    contributions: str = "leave_one_out"
+    scheme: str = "paillier"
+    key_bits: int = 2048
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be meant.
+
+        Raises:
+            TermsError: naming the term and what it may be.
+        """
+        for name, chosen, known in (
+            ("model", self.model, MODELS),
+            ("metrics", self.metrics, METRICS),
+            ("contributions", self.contributions, CONTRIBUTIONS),
+            ("scheme", self.scheme, SCHEMES),
+        ):
+            if chosen not in known:
+                raise TermsError(f"{name}={chosen!r} is not known; choose one of {', '.join(known)}")
+        for name, count in (("rounds", self.rounds), ("local_steps", self.local_steps), ("evaluate_every", self.evaluate_every)):
+            if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+                raise TermsError(f"{name} must be a whole number of at least 1, not {count!r}")
+        if not (math.isfinite(self.step) and self.step > 0):
+            raise TermsError(f"step must be a positive number, not {self.step!r}")
+        if not self.requirements.features:
+            raise TermsError("a model needs at least one feature")
+        for column in (*self.requirements.features, self.requirements.target):
+            if not (math.isfinite(column.low) and math.isfinite(column.high) and column.low <= column.high):
+                raise TermsError(f"the range of {column.name!r} must be finite and in order, not [{column.low}, {column.high}]")
+
+    @property
+    def weights(self) -> int:
+        """d: one weight a feature, and the intercept last."""
+        return len(self.requirements.features) + 1
+
+    @property
+    def target_range(self) -> float:
+        """Width of the target as declared; 1 when it is declared to be one value."""
+        target = self.requirements.target
+        return target.high - target.low or target.magnitude or 1.0
+
+    # --- bounds that hold for every owner that keeps to the terms ---
+
+    @property
+    def row_norm(self) -> float:
+        """`|x|_2` of a row, intercept included, is at most this."""
+        return math.sqrt(1 + sum(column.magnitude**2 for column in self.requirements.features))
+
+    @property
+    def update_bound(self) -> float:
+        """`|v|_2` of an owner's map is at most this: N steps of `step * |X'y| / m`, none of them stretched by M."""
+        return self.local_steps * self.step * self.row_norm * max(self.requirements.target.magnitude, 1e-300)
+
+    @property
+    def weight_bound(self) -> float:
+        """`|w|_2` from zero weights is at most this in every round, and in every solo model."""
+        return self.rounds * self.update_bound
+
+    @property
+    def residual_bound(self) -> float:
+        """`|y - x.w|` is at most this."""
+        return self.requirements.target.magnitude + self.row_norm * self.weight_bound
+
+    # --- fixed-point scales ---
+
+    @property
+    def base_scale(self) -> int:
+        """S_0: fractional bits of the weights at the start and after a refresh."""
+        return max(8, _RESOLUTION_BITS - math.floor(math.log2(self.target_range)) + bits_for(self.row_norm))
+
+    @property
+    def map_bits(self) -> int:
+        """F: fractional bits of an update's matrix, which every round adds to the scale.
+
+        A target far from zero, features above 1 or well below it make some weights or products large beside others: the
+        rounding of M must stay small beside the smallest.
+        """
+        offset = bits_for(self.requirements.target.magnitude / (2 * self.target_range))
+        large = bits_for(self.row_norm / math.sqrt(2))
+        small = bits_for(1 / (16 * self._smallest_magnitude))
+        return _MAP_BITS + min(_MAXIMUM_EXTRA_BITS, offset + large + small)
+
+    @property
+    def row_bits(self) -> int:
+        """Fractional bits of a validator's rows; enough for its smallest feature."""
+        return self.map_bits + min(_MAXIMUM_EXTRA_BITS, bits_for(1 / self._smallest_magnitude))
+
+    @property
+    def _smallest_magnitude(self) -> float:
+        return min((column.magnitude for column in self.requirements.features if column.magnitude > 0), default=1.0)
