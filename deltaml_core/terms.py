@@ -6,14 +6,15 @@ beforehand instead of detected afterwards (protocol.md §3).
 
 from __future__ import annotations
 
+import json
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from deltaml_core.errors import TermsError
 from deltaml_core.fixedpoint import bits_for
 from deltaml_core.models import MODELS
 from deltaml_core.schemes import SCHEMES
-from deltaml_core.statistics import Requirements
+from deltaml_core.statistics import Column, Requirements
 
 METRICS = ("noise",)
 CONTRIBUTIONS = ("leave_one_out",)
@@ -138,3 +139,47 @@ class TrainingTerms:
     @property
     def _smallest_magnitude(self) -> float:
         return min((column.magnitude for column in self.requirements.features if column.magnitude > 0), default=1.0)
+
+
+# --- the document a request carries on chain ---
+
+_VERSION = 1
+
+
+@dataclass(frozen=True)
+class RequestDocument:
+    """What a buyer posts beside the escrow, as text in the contract's event.
+
+    Attributes:
+        terms: how to train and measure, and on which data.
+        modulus: of the buyer's public key.
+    """
+
+    terms: TrainingTerms
+    modulus: int
+
+    def to_json(self) -> str:
+        """Canonical JSON: keys in order, no white space."""
+        content = {"version": _VERSION, "modulus": format(self.modulus, "x"), "terms": asdict(self.terms)}
+        return json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> RequestDocument:
+        """Read and check a document that anybody may have posted.
+
+        Raises:
+            TermsError: it is not such a document, or its terms contradict each other.
+        """
+        try:
+            content = json.loads(text)
+            if content["version"] != _VERSION:
+                raise TermsError(f"the request's document has version {content['version']!r}, not {_VERSION}")
+            stated = dict(content["terms"])
+            requirements = stated.pop("requirements")
+            columns = tuple(Column(**column) for column in requirements["features"])
+            required = Requirements(columns, Column(**requirements["target"]), requirements["minimum_rows"])
+            return cls(TrainingTerms(requirements=required, **stated), int(content["modulus"], 16))
+        except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
+            if isinstance(error, TermsError):
+                raise
+            raise TermsError(f"this is not a training request's document: {error!r}") from error
