@@ -78,5 +78,5 @@ clean: ## remove all that make installed, and every cache
 	chmod +x .venv/bin/npm && ln -sf "$$package/bin/node" $@
 
 $(NPM): contracts/package-lock.json | .venv/.installed $(NODE)
-	$(WITH_VENV) npm ci --prefix contracts --no-audit --no-fund
+	$(WITH_VENV) npm ci --prefix contracts --ignore-scripts --no-audit --no-fund
 	@touch $@
