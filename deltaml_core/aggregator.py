@@ -158,7 +158,8 @@ class Aggregator:
                 return self._ask_trainers(self._step.round)
             case Kind.REFRESH:
                 slots = weight_slots(self._party.terms, self._party.key.capacity, self._scale)
-                packed = self._party.key.pack(self._weights, slots)
+                offsets = slots.join_all([slots.offset] * len(self._weights))
+                packed = self._party.key.add_plain(self._party.key.pack(self._weights, slots), offsets)
                 return [self._party.say(Refresh, self._buyer, self._step.round, scale=self._scale, packed=packed)]
             case Kind.EVALUATE:
                 self._evaluations.append(Evaluation(self._measured, self._step.round, self._weights, self._scale))

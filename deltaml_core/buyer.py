@@ -68,9 +68,12 @@ class ModelBuyer:
     def _refresh(self, asked: Refresh) -> Refreshed:
         terms = self._party.terms
         slots = weight_slots(terms, self._party.key.capacity, asked.scale)
-        groups = slots.groups(terms.weights)
-        plaintexts = self._key.decrypt(self._party.key.check(asked.packed, len(groups), asked.sender))
-        digits = [digit for plaintext, size in zip(plaintexts, groups, strict=True) for digit in slots.split(plaintext, size)]
+        count = len(slots.groups(terms.weights))
+        plaintexts = self._key.decrypt(self._party.key.check(asked.packed, count, asked.sender))
+        try:
+            digits = slots.split_all(plaintexts, terms.weights)
+        except ValueError as error:
+            raise MessageError("what it sent to be refreshed does not hold weights", asked.sender) from error
         drop = asked.scale - terms.base_scale
         rounded = [fixedpoint.round_shift(digit - slots.offset, drop) for digit in digits]
         return self._party.say(Refreshed, asked.sender, asked.round, weights=self._key.encrypt(self._bounded(rounded, asked.sender)))

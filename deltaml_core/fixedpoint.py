@@ -101,6 +101,27 @@ class Slots:
         full, rest = divmod(count, self.per_plaintext)
         return [self.per_plaintext] * full + ([rest] if rest else [])
 
+    def grouped(self, values: Sequence[int]) -> list[Sequence[int]]:
+        """Values as they share plaintexts."""
+        return [values[start : start + self.per_plaintext] for start in range(0, len(values), self.per_plaintext)]
+
+    def join_all(self, digits: Sequence[int]) -> list[int]:
+        """The plaintexts of any number of digits."""
+        return [self.join(group) for group in self.grouped(digits)]
+
+    def split_all(self, plaintexts: Sequence[int], count: int) -> list[int]:
+        """`count` digits out of the plaintexts they share.
+
+        Raises:
+            ValueError: a plaintext is negative or longer than its slots, so it does not hold digits.
+        """
+        digits: list[int] = []
+        for plaintext, size in zip(plaintexts, self.groups(count), strict=True):
+            if plaintext < 0 or plaintext >> (self.width * size):
+                raise ValueError("a plaintext does not fit its slots")
+            digits += self.split(plaintext, size)
+        return digits
+
 
 def _refuse(value: float) -> tuple[int, int]:
     raise ValueError(f"{value} cannot be encoded: only finite numbers have a fixed-point form")

@@ -41,8 +41,9 @@ class NoiseValidator:
         terms, key = self._party.terms, self._party.key
         weights = key.check(asked.weights, terms.weights, asked.sender)
         slots = residual_slots(terms, key.capacity, asked.scale)
-        offset = fixedpoint.encode_array(self._y, asked.scale + terms.row_bits)
-        packed = key.affine_packed(self._map(Fraction(asked.numerator, asked.denominator)), offset, weights, slots)
+        predictions = key.pack(key.combine(self._map(Fraction(asked.numerator, asked.denominator)), weights), slots)
+        targets = fixedpoint.encode_array(self._y, asked.scale + terms.row_bits)
+        packed = key.add_plain(predictions, slots.join_all([target + slots.offset for target in targets]))
         return [
             self._party.say(Residuals, asked.sender, asked.round, evaluation=asked.evaluation, rows=len(self._y), packed=packed),
         ]
@@ -101,7 +102,7 @@ class NoiseAggregator:
         for validator in self._validators:
             residuals = self._residuals[validator]
             noise = [secrets.randbits(slots.value_bits + MASK_BITS) for _ in range(residuals.rows)]
-            packed += self._party.key.add_plain(residuals.packed, join_all(slots, noise))
+            packed += self._party.key.add_plain(residuals.packed, slots.join_all(noise))
             self._noise += noise
         message = self._party.say(
             OpenResiduals,
@@ -153,13 +154,15 @@ class NoiseBuyer:
     def open(self, asked: OpenResiduals) -> list[Message]:
         """Decrypt what the noise hides."""
         slots = residual_slots(self._party.terms, self._party.key.capacity, asked.scale)
-        groups = [size for rows in asked.rows for size in slots.groups(rows)]
-        ciphertexts = self._party.key.check(asked.packed, len(groups), asked.sender)
+        sizes = [len(slots.groups(rows)) for rows in asked.rows]
+        plaintexts = self._key.decrypt(self._party.key.check(asked.packed, sum(sizes), asked.sender))
         digits: list[int] = []
-        for plaintext, size in zip(self._key.decrypt(ciphertexts), groups, strict=True):
-            if plaintext < 0 or plaintext >> (slots.width * size):
-                raise MetricError("what it sent to be opened does not hold masked residuals", asked.sender)
-            digits += slots.split(plaintext, size)
+        for rows, size in zip(asked.rows, sizes, strict=True):
+            try:
+                digits += slots.split_all(plaintexts[:size], rows)
+            except ValueError as error:
+                raise MetricError("what it sent to be opened does not hold masked residuals", asked.sender) from error
+            plaintexts = plaintexts[size:]
         self._asked, self._digits = asked, tuple(digits)
         return [self._party.say(OpenedResiduals, asked.sender, asked.round, evaluation=asked.evaluation, digits=self._digits)]
 
@@ -194,12 +197,3 @@ def squared_error(digits: Sequence[int], noise: Sequence[int], slots: Slots, sen
             raise MetricError(f"residual {position} is beyond what the terms allow, so it was not opened or masked honestly", sender)
         total += residual * residual
     return total
-
-
-def join_all(slots: Slots, digits: Sequence[int]) -> list[int]:
-    """Digits as the plaintexts they share."""
-    joined, position = [], 0
-    for size in slots.groups(len(digits)):
-        joined.append(slots.join(digits[position : position + size]))
-        position += size
-    return joined

@@ -54,11 +54,17 @@ class PublicKey(Protocol):
     def affine(self, linear: LinearMap, offset: Sequence[int], vector: Ciphertexts) -> Ciphertexts:
         """`[[M a + v]]` from `[[a]]`. *Fresh.*"""
 
-    def affine_packed(self, linear: LinearMap, offset: Sequence[int], vector: Ciphertexts, slots: Slots) -> Ciphertexts:
-        """`[[M a + v]]` with several entries to a ciphertext. *Fresh.*"""
+    def combine(self, linear: LinearMap, vector: Ciphertexts) -> Ciphertexts:
+        """`[[M a]]`. Not fresh."""
+
+    def scale(self, values: Ciphertexts, factors: Sequence[int]) -> Ciphertexts:
+        """`[[f a]]`, entry by entry. Not fresh."""
 
     def pack(self, values: Ciphertexts, slots: Slots) -> Ciphertexts:
-        """Several ciphertexts' values in one each, by `slots`. *Fresh.*"""
+        """`[[sum_i a_i 2**(width i)]]`, so many entries to a ciphertext as `slots` says. Not fresh.
+
+        Signed entries still borrow from each other: add `slots.join` of the offsets before anybody splits the sum.
+        """
 
     def add(self, left: Ciphertexts, right: Ciphertexts) -> Ciphertexts:
         """Entry by entry. Not fresh."""

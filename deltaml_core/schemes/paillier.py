@@ -79,27 +79,27 @@ class PaillierPublicKey:
 
     def affine(self, linear: LinearMap, offset: Sequence[int], vector: Ciphertexts) -> Ciphertexts:
         """`[[M a + v]]` from `[[a]]`, re-randomised."""
-        return self.add_plain(self._product(linear, vector), offset)
+        return self.add_plain(self.combine(linear, vector), offset)
 
-    def affine_packed(self, linear: LinearMap, offset: Sequence[int], vector: Ciphertexts, slots: Slots) -> Ciphertexts:
-        """`[[M a + v]]`, several entries to a ciphertext, re-randomised once each."""
-        products = self._product(linear, vector)
-        return self.pack(tuple(p * self._power_of_g(v) % self._n_squared for p, v in zip(products, offset, strict=True)), slots)
+    def combine(self, linear: LinearMap, vector: Ciphertexts) -> Ciphertexts:
+        """`[[M a]]`; its randomness is a function of M."""
+        assert isinstance(linear, ExponentMatrix)
+        return tuple(map(int, multiply(vector, linear, self._n_squared)))
+
+    def scale(self, values: Ciphertexts, factors: Sequence[int]) -> Ciphertexts:
+        """`[[f a]]`, entry by entry; negative factors through the inverse."""
+        return tuple(int(gmpy2.powmod(value, factor, self._n_squared)) for value, factor in zip(values, factors, strict=True))
 
     def pack(self, values: Ciphertexts, slots: Slots) -> Ciphertexts:
-        """Several ciphertexts' values in one each, by Horner's rule, re-randomised."""
-        packed: list[mpz] = []
-        offsets: list[int] = []
-        position = 0
+        """`[[sum_i a_i 2**(width i)]]` by Horner's rule."""
         shift = mpz(1) << slots.width
-        for size in slots.groups(len(values)):
+        packed = []
+        for group in slots.grouped(values):
             joined = mpz(1)
-            for value in reversed(values[position : position + size]):
+            for value in reversed(group):
                 joined = gmpy2.powmod(joined, shift, self._n_squared) * value % self._n_squared
-            packed.append(joined)
-            offsets.append(slots.join([slots.offset] * size))
-            position += size
-        return self.add_plain(packed, offsets)
+            packed.append(int(joined))
+        return tuple(packed)
 
     def add(self, left: Ciphertexts, right: Ciphertexts) -> Ciphertexts:
         """Entry by entry; the result's randomness is the product of the addends'."""
@@ -128,10 +128,6 @@ class PaillierPublicKey:
         if gmpy2.gcd(product, self._n) != 1:
             raise CiphertextError(f"one of {count} ciphertexts is not coprime with the modulus", sender)
         return tuple(values)
-
-    def _product(self, linear: LinearMap, vector: Ciphertexts) -> list[mpz]:
-        assert isinstance(linear, ExponentMatrix)
-        return multiply(vector, linear, self._n_squared)
 
     def _power_of_g(self, exponent: int) -> mpz:
         """`(1 + n)**exponent = 1 + n * exponent mod n**2`."""

@@ -69,21 +69,20 @@ class PlainKey:
 
     def affine(self, linear: LinearMap, offset: Sequence[int], vector: Ciphertexts) -> Ciphertexts:
         """`M a + v`."""
-        assert isinstance(linear, PlainMatrix)
-        products = (sum(e * a for e, a in zip(row, vector, strict=True)) for row in linear.rows)
-        return self._bounded([p + v for p, v in zip(products, offset, strict=True)])
+        return self.add_plain(self.combine(linear, vector), offset)
 
-    def affine_packed(self, linear: LinearMap, offset: Sequence[int], vector: Ciphertexts, slots: Slots) -> Ciphertexts:
-        """`M a + v`, several entries to a number."""
-        return self.pack(self.affine(linear, offset, vector), slots)
+    def combine(self, linear: LinearMap, vector: Ciphertexts) -> Ciphertexts:
+        """`M a`."""
+        assert isinstance(linear, PlainMatrix)
+        return self._bounded([sum(e * a for e, a in zip(row, vector, strict=True)) for row in linear.rows])
+
+    def scale(self, values: Ciphertexts, factors: Sequence[int]) -> Ciphertexts:
+        """Entry by entry."""
+        return self._bounded([a * f for a, f in zip(values, factors, strict=True)])
 
     def pack(self, values: Ciphertexts, slots: Slots) -> Ciphertexts:
         """Several values to a number."""
-        packed, position = [], 0
-        for size in slots.groups(len(values)):
-            packed.append(slots.join([value + slots.offset for value in values[position : position + size]]))
-            position += size
-        return self._bounded(packed)
+        return self._bounded([slots.join(group) for group in slots.grouped(values)])
 
     def add(self, left: Ciphertexts, right: Ciphertexts) -> Ciphertexts:
         """Entry by entry."""
