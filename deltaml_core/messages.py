@@ -293,7 +293,7 @@ def decode(data: bytes, sender: str | None = None) -> Message:
         raise MessageError(f"a message is not JSON: {error}", sender) from error
     if not isinstance(content, dict):
         raise MessageError("a message must be a JSON object", sender)
-    if content.get("version") != VERSION:
+    if type(content.get("version")) is not int or content["version"] != VERSION:  # true and 1.0 equal 1, but are other bytes
         raise MessageError(f"message version {content.get('version')!r} is not {VERSION}; update the older side", sender)
     kind = content.get("kind")
     if not isinstance(kind, str) or kind not in _KINDS:
