@@ -59,7 +59,10 @@ def round_shift(value: int, bits: int) -> int:
 
 def bits_for(bound: float) -> int:
     """The least b >= 0 with `bound <= 2**b`."""
-    return max(0, math.ceil(math.log2(bound))) if bound > 0 else 0
+    if bound <= 0:
+        return 0
+    mantissa, exponent = math.frexp(bound)  # a logarithm would round a bound just above a power of two down to it
+    return max(0, exponent - (mantissa == 0.5))
 
 
 @dataclass(frozen=True)
