@@ -38,12 +38,14 @@ class ModelBuyer:
             raise TermsError(f"the terms state a key of {party.terms.key_bits} bits, but it has {key.public.bits}")
         self._party = party
         self._key = key
+        self._aggregator = ""
         self._metrics = NoiseBuyer(party, key)
         self._final_scale = final_scale(party.steps)
         self.model: Array | None = None
 
     def start(self, aggregator: str) -> Message:
-        """Hand over the encrypted initial weights: zeros, as in the thesis."""
+        """Hand over the encrypted initial weights, zeros as in the thesis; nobody but this aggregator has anything decrypted."""
+        self._aggregator = aggregator
         return self._party.say(InitialModel, aggregator, 0, weights=self._key.encrypt([0] * self._party.terms.weights))
 
     def handle(self, message: Message) -> list[Message]:
@@ -52,7 +54,7 @@ class ModelBuyer:
         Raises:
             MessageError: it is not due, its numbers are malformed, or it misreports a metric.
         """
-        self._party.admit(message)
+        self._party.admit(message, self._aggregator)
         match message:
             case OpenResiduals():
                 return self._metrics.open(message)

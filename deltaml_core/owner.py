@@ -51,6 +51,7 @@ class Trainer:
             ScaleBudgetError: the key is too small for the terms.
         """
         self._party = party
+        self._aggregator = ""
         terms = party.terms
         self._scales = {step.round: step.scale for step in party.steps if step.kind is Kind.TRAIN}
         self._statistics = Statistics.of(dataset.select(terms.requirements))
@@ -60,7 +61,8 @@ class Trainer:
         self._prepared: dict[int, tuple[AffineMap, LinearMap]] = {}
 
     def ready(self, aggregator: str) -> Message:
-        """Report for work."""
+        """Report for work; from then on this aggregator is listened to, and nobody else."""
+        self._aggregator = aggregator
         return self._party.say(OwnerReady, aggregator, 0, rows=self._statistics.rows)
 
     def handle(self, message: Message) -> list[Message]:
@@ -69,7 +71,7 @@ class Trainer:
         Raises:
             MessageError: it is not due, or its numbers are malformed.
         """
-        self._party.admit(message)
+        self._party.admit(message, self._aggregator)
         match message:
             case Train():
                 return [self._train(message)]
@@ -124,6 +126,7 @@ class Validator:
             ScaleBudgetError: the key is too small for the terms.
         """
         self._party = party
+        self._aggregator = ""
         self._scales = {step.round: step.scale for step in party.steps if step.kind is Kind.EVALUATE}
         dataset = dataset.select(party.terms.requirements)
         self._rows = dataset.rows
@@ -133,7 +136,8 @@ class Validator:
         self._evaluated = b""
 
     def ready(self, aggregator: str) -> Message:
-        """Report for work."""
+        """Report for work; from then on this aggregator is listened to, and nobody else."""
+        self._aggregator = aggregator
         return self._party.say(OwnerReady, aggregator, 0, rows=self._rows)
 
     def handle(self, message: Message) -> list[Message]:
@@ -142,7 +146,7 @@ class Validator:
         Raises:
             MessageError: it is not due, its numbers are malformed, or it proposes a result that does not follow from the metrics.
         """
-        self._party.admit(message)
+        self._party.admit(message, self._aggregator)
         match message:
             case Evaluate():
                 return self._measure(message)

@@ -44,16 +44,18 @@ class Party:
         """A message from here."""
         return kind(request=self.request, round=round_number, sender=self.name, recipient=recipient, **content)
 
-    def admit(self, message: Message) -> None:
-        """Refuse what was meant for another seat.
+    def admit(self, message: Message, sender: str | None = None) -> None:
+        """Refuse what was meant for another seat, or comes from another than `sender`, if one is given.
 
         Raises:
-            MessageError: another request or another recipient.
+            MessageError: another request, recipient or sender.
         """
         if message.request != self.request:
             raise MessageError(f"{message.kind}: it belongs to request {message.request!r}, not {self.request!r}", message.sender)
         if message.recipient != self.name:
             raise MessageError(f"{message.kind}: it is meant for {message.recipient!r}, not {self.name!r}", message.sender)
+        if sender is not None and message.sender != sender:
+            raise MessageError(f"{message.kind}: only {sender or 'the aggregator it has reported to'} may say that", message.sender)
 
     def unexpected(self, message: Message, why: str = "nobody asked for it") -> MessageError:
         """The error for a message that is not due."""
