@@ -115,6 +115,8 @@ class Aggregator:
             case Refreshed():
                 return self._refreshed(message)
             case Residuals():
+                if message.rows != self._rows.get(message.sender):
+                    raise self._party.unexpected(message, "it measures another number of rows than it reported")
                 return self._metrics.collect(message)
             case OpenedResiduals():
                 self._from_buyer(message)

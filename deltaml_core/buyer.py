@@ -15,7 +15,7 @@ from deltaml_core.errors import MessageError, TermsError
 from deltaml_core.messages import FinalModel, InitialModel, Message, OpenResiduals, Refresh, Refreshed, RevealNoise
 from deltaml_core.metrics.noise import NoiseBuyer
 from deltaml_core.party import Party
-from deltaml_core.schedule import final_scale, weight_slots
+from deltaml_core.schedule import Kind, final_scale, weight_slots
 from deltaml_core.schemes.base import PrivateKey
 from deltaml_core.statistics import Array
 
@@ -40,6 +40,7 @@ class ModelBuyer:
         self._key = key
         self._aggregator = ""
         self._metrics = NoiseBuyer(party, key)
+        self._refreshes = {(step.round, step.scale) for step in party.steps if step.kind is Kind.REFRESH}
         self._final_scale = final_scale(party.steps)
         self.model: Array | None = None
 
@@ -69,8 +70,10 @@ class ModelBuyer:
 
     def _refresh(self, asked: Refresh) -> Refreshed:
         terms = self._party.terms
+        if (asked.round, asked.scale) not in self._refreshes:
+            raise self._party.unexpected(asked, f"a refresh at {asked.scale} bits is not on the schedule")
         slots = weight_slots(terms, self._party.key.capacity, asked.scale)
-        count = len(slots.groups(terms.weights))
+        count = slots.plaintexts(terms.weights)
         plaintexts = self._key.decrypt(self._party.key.check(asked.packed, count, asked.sender))
         try:
             digits = slots.split_all(plaintexts, terms.weights)

@@ -99,6 +99,10 @@ class Slots:
         mask = (1 << self.width) - 1
         return [(plaintext >> (self.width * i)) & mask for i in range(count)]
 
+    def plaintexts(self, count: int) -> int:
+        """How many plaintexts `count` values take: the length of `groups(count)`."""
+        return -(-count // self.per_plaintext)
+
     def groups(self, count: int) -> list[int]:
         """How many of `count` values each plaintext holds, in order."""
         full, rest = divmod(count, self.per_plaintext)

@@ -75,6 +75,12 @@ def final_scale(steps: tuple[Step, ...]) -> int:
     return [step.scale for step in steps if step.kind is Kind.EVALUATE][-1]
 
 
+def measurements(terms: TrainingTerms, steps: tuple[Step, ...]) -> frozenset[tuple[int, int]]:
+    """(round, scale) of all weights that are measured: the federated model's, and the coalitions' after the last round."""
+    federated = {(step.round, step.scale) for step in steps if step.kind is Kind.EVALUATE}
+    return frozenset(federated | {(terms.rounds, terms.base_scale + terms.map_bits)})
+
+
 def residual_slots(terms: TrainingTerms, capacity: int, scale: int) -> Slots:
     """How masked residuals of weights at `scale` share a plaintext."""
     return _slots(capacity, _residual_bits(terms, scale), _slot_width(terms, scale))

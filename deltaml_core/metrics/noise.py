@@ -21,7 +21,7 @@ from deltaml_core.fixedpoint import Slots
 from deltaml_core.messages import Evaluate, Message, MetricConfirmed, OpenedResiduals, OpenResiduals, Residuals, RevealNoise
 from deltaml_core.metrics.base import Evaluation, Metric
 from deltaml_core.party import Party
-from deltaml_core.schedule import MASK_BITS, residual_slots
+from deltaml_core.schedule import MASK_BITS, measurements, residual_slots
 from deltaml_core.schemes.base import LinearMap, PrivateKey
 from deltaml_core.statistics import Dataset
 
@@ -94,7 +94,7 @@ class NoiseAggregator:
         if answer.rows < 1:
             raise MetricError("a validator without rows measures nothing", answer.sender)
         slots = self._slots(evaluation)
-        self._party.key.check(answer.packed, len(slots.groups(answer.rows)), answer.sender)
+        self._party.key.check(answer.packed, slots.plaintexts(answer.rows), answer.sender)
         self._residuals[answer.sender] = answer
         if len(self._residuals) < len(self._validators):
             return []
@@ -118,6 +118,8 @@ class NoiseAggregator:
     def unmask(self, answer: OpenedResiduals) -> list[Message]:
         """Take the noise off, compute the error, reveal the noise."""
         evaluation = self._current(answer, answer.evaluation)
+        if self._metric is not None:
+            raise self._party.unexpected(answer, "it was opened before, and the noise is revealed")
         if len(answer.digits) != len(self._noise):
             raise MetricError(f"expected {len(self._noise)} opened residuals, got {len(answer.digits)}", answer.sender)
         error = squared_error(answer.digits, self._noise, self._slots(evaluation), answer.sender)
@@ -148,13 +150,18 @@ class NoiseBuyer:
         """`key`: what the residuals are encrypted under."""
         self._party = party
         self._key = key
+        self._due = measurements(party.terms, party.steps)
         self._asked: OpenResiduals | None = None
         self._digits: tuple[int, ...] = ()
 
     def open(self, asked: OpenResiduals) -> list[Message]:
         """Decrypt what the noise hides."""
+        if (asked.round, asked.scale) not in self._due:
+            raise self._party.unexpected(asked, f"a measurement at {asked.scale} bits is not on the schedule")
+        if min(asked.rows, default=0) < 1:
+            raise MetricError("a validator without rows measures nothing", asked.sender)
         slots = residual_slots(self._party.terms, self._party.key.capacity, asked.scale)
-        sizes = [len(slots.groups(rows)) for rows in asked.rows]
+        sizes = [slots.plaintexts(rows) for rows in asked.rows]
         plaintexts = self._key.decrypt(self._party.key.check(asked.packed, sum(sizes), asked.sender))
         digits: list[int] = []
         for rows, size in zip(asked.rows, sizes, strict=True):
@@ -179,7 +186,7 @@ class NoiseBuyer:
         slots = residual_slots(self._party.terms, self._party.key.capacity, self._asked.scale)
         error = squared_error(self._digits, revealed.noise, slots, revealed.sender)
         if error != revealed.squared_error:
-            raise MetricError(f"it reports a squared error of {revealed.squared_error}, but the residuals give {error}", revealed.sender)
+            raise MetricError("it reports another squared error than the residuals give", revealed.sender)
         self._asked = None
         return [self._party.say(MetricConfirmed, revealed.sender, revealed.round, evaluation=revealed.evaluation)]
 
