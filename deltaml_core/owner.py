@@ -133,7 +133,7 @@ class Validator:
         self._metrics = NoiseValidator(party, dataset)
         self._history: dict[int, Metric] = {}
         self._coalitions: dict[tuple[str, ...], Metric] = {}
-        self._evaluated = b""
+        self._evaluated: dict[int, bytes] = {}
 
     def ready(self, aggregator: str) -> Message:
         """Report for work; from then on this aggregator is listened to, and nobody else."""
@@ -151,7 +151,7 @@ class Validator:
             case Evaluate():
                 return self._measure(message)
             case MetricAnnounced():
-                metric = Metric(message.squared_error, message.scale, message.rows)
+                metric = self._metric(message)
                 if message.of_coalition:
                     self._coalitions[message.coalition] = metric
                 else:
@@ -167,21 +167,33 @@ class Validator:
         coalition = asked.round == terms.rounds and asked.scale == terms.base_scale + terms.map_bits
         if not (federated or coalition) or not (1 <= asked.numerator <= _MAXIMUM_PARTIES and 1 <= asked.denominator <= _MAXIMUM_PARTIES):
             raise self._party.unexpected(asked, "it is not on the schedule")
+        answers = self._metrics.measure(asked)
         if federated:
-            self._evaluated = ciphertexts_hash(asked.weights, self._party.key)
-        return self._metrics.measure(asked)
+            measured = ciphertexts_hash(asked.weights, self._party.key)
+            if self._evaluated.setdefault(asked.round, measured) != measured:
+                raise self._party.unexpected(asked, "it has measured other weights of that round")
+        return answers
+
+    def _metric(self, announced: MetricAnnounced) -> Metric:
+        if announced.squared_error < 0 or announced.rows < self._rows or announced.scale > self._party.key.capacity:
+            raise MetricError("its squared error, rows and scale cannot be those of a measurement", announced.sender)
+        return Metric(announced.squared_error, announced.scale, announced.rows)
 
     def _approve(self, proposed: ProposeResult) -> ApproveResult:
         terms = self._party.terms
         if not {0, terms.rounds} <= self._history.keys():
             raise self._party.unexpected(proposed, "the first or the last measurement is missing")
+        try:
+            gained = tuple(gains(terms.contributions, proposed.trainers, self._coalitions))
+        except TermsError as error:
+            raise self._party.unexpected(proposed, str(error)) from error
         claims: Mapping[str, tuple[object, object]] = {
             "initial error": (proposed.initial, self._history[0].units),
             "final error": (proposed.final, self._history[terms.rounds].units),
-            "gains": (proposed.gains, tuple(gains(terms.contributions, proposed.trainers, self._coalitions))),
-            "final weights": (proposed.weights_hash, self._evaluated.hex()),
+            "gains": (proposed.gains, gained),
+            "final weights": (proposed.weights_hash, self._evaluated.get(terms.rounds, b"").hex()),
         }
         for name, (claimed, found) in claims.items():
             if claimed != found:
-                raise MetricError(f"the proposed result's {name} is {claimed}, but the measurements give {found}", proposed.sender)
+                raise MetricError(f"the proposed result's {name} does not follow from the measurements", proposed.sender)
         return self._party.say(ApproveResult, proposed.sender, proposed.round, weights_hash=proposed.weights_hash)
