@@ -176,7 +176,7 @@ class Aggregator:
     def _average(self, update: Update) -> list[Message]:
         if not self._gather(update, Kind.TRAIN, self._scale + self._party.terms.map_bits):
             return []
-        self._weights = self._sum([self._answers[trainer].weights for trainer in self._trainers])
+        self._weights = self._party.key.rerandomise(self._sum([self._answers[trainer].weights for trainer in self._trainers]))
         self._scale += self._party.terms.map_bits
         self._answers = {}
         return self._advance()
