@@ -136,7 +136,10 @@ class Dataset:
             raise DataError(f"{path} has no column {target!r}; it has {', '.join(header)}")
         table = np.array([_numbers(path, number, header, line) for number, line in enumerate(lines[1:], start=2)])
         position = header.index(target)
-        return cls.of(np.delete(table, position, axis=1), table[:, position], [n for n in header if n != target], target)
+        try:
+            return cls.of(np.delete(table, position, axis=1), table[:, position], [n for n in header if n != target], target)
+        except DataError as error:
+            raise DataError(f"{path}: {error}") from error
 
     @property
     def rows(self) -> int:
