@@ -58,7 +58,13 @@ def round_shift(value: int, bits: int) -> int:
 
 
 def bits_for(bound: float) -> int:
-    """The least b >= 0 with `bound <= 2**b`."""
+    """The least b >= 0 with `bound <= 2**b`.
+
+    Raises:
+        OverflowError: no number of bits holds an infinite bound.
+    """
+    if not math.isfinite(bound):
+        raise OverflowError(f"no number of bits holds {bound}")
     if bound <= 0:
         return 0
     mantissa, exponent = math.frexp(bound)  # a logarithm would round a bound just above a power of two down to it

@@ -24,6 +24,8 @@ _MAP_BITS = 32
 _RESOLUTION_BITS = 48
 """A refresh rounds predictions to about 2**-48 of the target's range."""
 _MAXIMUM_EXTRA_BITS = 96
+MAXIMUM_ROUNDS = 100_000
+"""A request anybody may post must not keep its readers busy with its schedule."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,10 @@ class TrainingTerms:
         for name, count in (("rounds", self.rounds), ("local_steps", self.local_steps), ("evaluate_every", self.evaluate_every)):
             if isinstance(count, bool) or not isinstance(count, int) or count < 1:
                 raise TermsError(f"{name} must be a whole number of at least 1, not {count!r}")
+        if self.rounds > MAXIMUM_ROUNDS:
+            raise TermsError(f"rounds must be at most {MAXIMUM_ROUNDS}, not {self.rounds}: take more local steps a round instead")
+        if isinstance(self.key_bits, bool) or not isinstance(self.key_bits, int) or self.key_bits < 1:
+            raise TermsError(f"key_bits must be the length of the buyer's modulus, not {self.key_bits!r}")
         if not (math.isfinite(self.step) and self.step > 0):
             raise TermsError(f"step must be a positive number, not {self.step!r}")
         if not self.requirements.features:
@@ -78,6 +84,22 @@ class TrainingTerms:
         for column in (*self.requirements.features, self.requirements.target):
             if not (math.isfinite(column.low) and math.isfinite(column.high) and column.low <= column.high):
                 raise TermsError(f"the range of {column.name!r} must be finite and in order, not [{column.low}, {column.high}]")
+
+        self._check_requirements()
+        try:
+            bounded = self.residual_bound < 1e150 and self.base_scale + self.map_bits + self.row_bits > 0
+        except OverflowError:
+            bounded = False
+        if not bounded:
+            raise TermsError("the ranges and the step lead to numbers too large or too small to compute with: rescale the columns")
+
+    def _check_requirements(self) -> None:
+        names = [column.name for column in (*self.requirements.features, self.requirements.target)]
+        if not all(isinstance(name, str) and name for name in names) or len(set(names)) != len(names):
+            raise TermsError(f"every column needs a name of its own, text that is not empty; these are {names}")
+        minimum = self.requirements.minimum_rows
+        if isinstance(minimum, bool) or not isinstance(minimum, int) or minimum < 1:
+            raise TermsError(f"minimum_rows must be a whole number of at least 1, not {minimum!r}")
 
     @property
     def weights(self) -> int:
