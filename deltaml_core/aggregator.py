@@ -46,8 +46,17 @@ class Aggregator:
         transcript: every message it received or sent.
     """
 
-    def __init__(self, party: Party, buyer: str, trainers: Sequence[str], validators: Sequence[str]) -> None:
-        """`trainers` and `validators` as the contract dealt them, in its order.
+    def __init__(
+        self, party: Party, buyer: str, trainers: Sequence[str], validators: Sequence[str], initial_hash: bytes | None = None
+    ) -> None:
+        """Take the aggregator's seat.
+
+        Args:
+            party: the seat.
+            buyer: who holds the key.
+            trainers: as the contract dealt them, in its order.
+            validators: likewise.
+            initial_hash: what the request states of the initial weights; None where no request stands behind the run.
 
         Raises:
             ScaleBudgetError: the key is too small for the terms.
@@ -59,6 +68,8 @@ class Aggregator:
         self._metrics = NoiseAggregator(party, buyer, validators)
         self._agenda: deque[Step] = deque(party.steps)
         self._step: Step | None = None
+        self._initial_hash = initial_hash
+        self._metric_hash = b""
         self._initial: Ciphertexts = ()
         self._weights: Ciphertexts = ()
         self._scale = party.terms.base_scale
@@ -136,7 +147,10 @@ class Aggregator:
         self._from_buyer(message)
         if self._initial:
             raise self._party.unexpected(message, "training has its initial weights")
-        self._initial = self._weights = self._party.key.check(message.weights, self._party.terms.weights, message.sender)
+        weights = self._party.key.check(message.weights, self._party.terms.weights, message.sender)
+        if self._initial_hash not in (None, ciphertexts_hash(weights, self._party.key)):
+            raise MessageError("these initial weights are not those the request was posted with", message.sender)
+        self._initial = self._weights = weights
         return self._begin_when_complete()
 
     def _welcome(self, message: OwnerReady) -> list[Message]:
@@ -199,6 +213,7 @@ class Aggregator:
         self._evaluations.popleft()
         if evaluation.coalition is None:
             self.history.append((evaluation.round, metric))
+            self._metric_hash = ciphertexts_hash(self._metrics.opened, self._party.key)
         else:
             self._coalitions[evaluation.coalition] = metric
         announcements: list[Message] = [
@@ -265,6 +280,7 @@ class Aggregator:
                 trainers=self._trainers,
                 gains=tuple(self.gains[trainer] for trainer in self._trainers),
                 weights_hash=self.weights_hash.hex(),
+                metric_hash=self._metric_hash.hex(),
                 transcript_hash=self.transcript.hash.hex(),
             )
             for validator in self._validators

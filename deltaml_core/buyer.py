@@ -16,8 +16,14 @@ from deltaml_core.messages import FinalModel, InitialModel, Message, OpenResidua
 from deltaml_core.metrics.noise import NoiseBuyer
 from deltaml_core.party import Party
 from deltaml_core.schedule import Kind, final_scale, weight_slots
-from deltaml_core.schemes.base import PrivateKey
+from deltaml_core.schemes.base import Ciphertexts, PrivateKey
 from deltaml_core.statistics import Array
+from deltaml_core.terms import TrainingTerms
+
+
+def initial_weights(terms: TrainingTerms, key: PrivateKey) -> Ciphertexts:
+    """Encrypted zeros, from which the thesis starts; their hash goes into the request."""
+    return key.encrypt([0] * terms.weights)
 
 
 class ModelBuyer:
@@ -27,8 +33,13 @@ class ModelBuyer:
         model: the final weights, (d,), intercept last; None until they were delivered.
     """
 
-    def __init__(self, party: Party, key: PrivateKey) -> None:
-        """`key` never leaves this object.
+    def __init__(self, party: Party, key: PrivateKey, initial: Ciphertexts) -> None:
+        """Take the buyer's seat.
+
+        Args:
+            party: the seat.
+            key: it never leaves this object.
+            initial: the encrypted weights to start from; `initial_weights` makes them.
 
         Raises:
             TermsError: the key is not of the length the terms state.
@@ -41,13 +52,14 @@ class ModelBuyer:
         self._aggregator = ""
         self._metrics = NoiseBuyer(party, key)
         self._refreshes = {(step.round, step.scale) for step in party.steps if step.kind is Kind.REFRESH}
+        self._initial = initial
         self._final_scale = final_scale(party.steps)
         self.model: Array | None = None
 
     def start(self, aggregator: str) -> Message:
-        """Hand over the encrypted initial weights, zeros as in the thesis; nobody but this aggregator has anything decrypted."""
+        """Hand over the encrypted initial weights; nobody but this aggregator has anything decrypted."""
         self._aggregator = aggregator
-        return self._party.say(InitialModel, aggregator, 0, weights=self._key.encrypt([0] * self._party.terms.weights))
+        return self._party.say(InitialModel, aggregator, 0, weights=self._initial)
 
     def handle(self, message: Message) -> list[Message]:
         """Answer a message.

@@ -244,6 +244,7 @@ class ProposeResult(Message):
     trainers: tuple[str, ...]
     gains: tuple[int, ...]
     weights_hash: str
+    metric_hash: str
     transcript_hash: str
 
 

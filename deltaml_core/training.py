@@ -19,12 +19,12 @@ import numpy.typing as npt
 from deltaml_core import contributions as contribution_rules
 from deltaml_core import schemes
 from deltaml_core.aggregator import Aggregator
-from deltaml_core.buyer import ModelBuyer
+from deltaml_core.buyer import ModelBuyer, initial_weights
 from deltaml_core.errors import DataError, DivergentStepError, InsecureKeyWarning, MessageError, NoiseMetricWarning, TermsError
 from deltaml_core.metrics.base import Metric
 from deltaml_core.owner import Trainer, Validator
 from deltaml_core.party import Party
-from deltaml_core.schemes.base import PrivateKey
+from deltaml_core.schemes.base import Ciphertexts, PrivateKey
 from deltaml_core.statistics import Array, Column, Dataset, Requirements
 from deltaml_core.terms import TrainingTerms
 from deltaml_core.transcript import Transcript
@@ -180,6 +180,8 @@ class Session:
         validators: Sequence[str],
         buyer: str = "buyer",
         aggregator: str = "aggregator",
+        initial: Ciphertexts | None = None,
+        initial_hash: bytes | None = None,
     ) -> None:
         """Seat everybody; each checks the terms against what it knows before the first message.
 
@@ -191,6 +193,8 @@ class Session:
             validators: which of them measure; the others train, in the order of `owners`.
             buyer: the buyer's name.
             aggregator: the aggregator's name.
+            initial: the encrypted weights to start from; zeros by default.
+            initial_hash: what the request states of them.
 
         Raises:
             DivergentStepError: for the trainers' data together.
@@ -204,10 +208,10 @@ class Session:
         def seat(name: str) -> Party:
             return Party(request, name, terms, schemes.public_key(terms.scheme, key.public.modulus))
 
-        self.buyer = ModelBuyer(seat(buyer), key)
+        self.buyer = ModelBuyer(seat(buyer), key, initial or initial_weights(terms, key))
         trainers = _seat_trainers({name: (seat(name), data) for name, data in owners.items() if name not in validators})
         judges = {name: Validator(seat(name), owners[name]) for name in validators}
-        self.aggregator = Aggregator(seat(aggregator), buyer, list(trainers), validators)
+        self.aggregator = Aggregator(seat(aggregator), buyer, list(trainers), validators, initial_hash)
         self.transport = LocalTransport()
         self.transport.join(buyer, self.buyer)
         self.transport.join(aggregator, self.aggregator)

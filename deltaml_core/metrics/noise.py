@@ -22,7 +22,7 @@ from deltaml_core.messages import Evaluate, Message, MetricConfirmed, OpenedResi
 from deltaml_core.metrics.base import Evaluation, Metric
 from deltaml_core.party import Party
 from deltaml_core.schedule import MASK_BITS, measurements, residual_slots
-from deltaml_core.schemes.base import LinearMap, PrivateKey
+from deltaml_core.schemes.base import Ciphertexts, LinearMap, PrivateKey
 from deltaml_core.statistics import Dataset
 
 
@@ -57,7 +57,11 @@ class NoiseValidator:
 
 
 class NoiseAggregator:
-    """The aggregator's part: one measurement at a time."""
+    """The aggregator's part: one measurement at a time.
+
+    Attributes:
+        opened: the ciphertexts the latest measurement was opened from.
+    """
 
     def __init__(self, party: Party, buyer: str, validators: Sequence[str]) -> None:
         """`validators`: everybody who measures."""
@@ -67,6 +71,7 @@ class NoiseAggregator:
         self._evaluation: Evaluation | None = None
         self._residuals: dict[str, Residuals] = {}
         self._noise: list[int] = []
+        self.opened: Ciphertexts = ()
         self._metric: Metric | None = None
 
     def begin(self, evaluation: Evaluation) -> list[Message]:
@@ -104,6 +109,7 @@ class NoiseAggregator:
             noise = [secrets.randbits(slots.value_bits + MASK_BITS) for _ in range(residuals.rows)]
             packed += self._party.key.add_plain(residuals.packed, slots.join_all(noise))
             self._noise += noise
+        self.opened = tuple(packed)
         message = self._party.say(
             OpenResiduals,
             self._buyer,
@@ -111,7 +117,7 @@ class NoiseAggregator:
             evaluation=evaluation.number,
             scale=evaluation.scale,
             rows=tuple(self._residuals[validator].rows for validator in self._validators),
-            packed=tuple(packed),
+            packed=self.opened,
         )
         return [message]
 

@@ -1,0 +1,322 @@
+"""A whole market in one process: seven wallets, one contract, one training request.
+
+Every step goes through the chain: owners read the request from its event, the roles and the MSE curve come back from the contract,
+and what everybody earned is what they could withdraw.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from deltaml_core import schemes
+from deltaml_core.buyer import initial_weights
+from deltaml_core.chain.events import Credited, Event, MetricRecorded, Settled
+from deltaml_core.chain.ganache import GanacheProcess
+from deltaml_core.chain.marketplace import Marketplace
+from deltaml_core.chain.types import Request, Role, Statement, Status, Terms, from_units, modulus_hash
+from deltaml_core.chain.wallet import Wallet
+from deltaml_core.contributions import shares
+from deltaml_core.errors import ChainError, TermsError
+from deltaml_core.metrics.base import Metric
+from deltaml_core.schemes.base import Ciphertexts, PrivateKey
+from deltaml_core.statistics import Array, Column, Dataset, Requirements
+from deltaml_core.terms import RequestDocument, TrainingTerms
+from deltaml_core.training import Session
+from deltaml_core.transcript import ciphertexts_hash
+
+ETHER = 10**18
+DATA = Path(__file__).resolve().parents[2] / "data" / "diabetes"
+FEATURES = ("age", "sex", "bmi", "bp", "s1", "s2", "s3", "s4", "s5", "s6")
+PAPER_REQUIREMENTS = Requirements(
+    features=tuple(Column(name, -0.2, 0.2) for name in FEATURES), target=Column("progression", 25.0, 346.0), minimum_rows=20
+)
+PAPER_VALIDATOR = 1
+"""The thesis's second owner validates, the other four train (T§8)."""
+
+_ACCEPTANCE_SECONDS = 3600
+_TRAINING_SECONDS = 24 * 3600
+_GAS_MONEY_WEI = 10 * ETHER
+_DEAL_BLOCKS = 6  # one more than the contract's delay
+
+OnEvent = Callable[[Event], None]
+
+
+@dataclass(frozen=True)
+class Participant:
+    """Somebody on the market.
+
+    Attributes:
+        name: for people; the contract knows the address.
+        wallet: its account.
+        dataset: an owner's rows; None for others.
+    """
+
+    name: str
+    wallet: Wallet
+    dataset: Dataset | None = None
+
+    @property
+    def address(self) -> str:
+        """Its account's address."""
+        return self.wallet.address
+
+
+@dataclass(frozen=True)
+class MarketResult:
+    """What the chain says after everybody withdrew, and what the buyer received.
+
+    Attributes:
+        request: as the contract ended it.
+        mse_history: (round, mse) from the contract's events, in squared target units.
+        contributions: each trainer's share, by name.
+        payouts_wei: what each owner and the aggregator were credited, by name.
+        refund_wei: what the buyer was credited.
+        contract_balance_wei: left in the contract.
+        coefficients: of the bought model, a weight a feature.
+        intercept: of the bought model.
+        gas: used by all transactions on the contract, its deployment included.
+        chain: the node's own name and version.
+        cpu_seconds: of all roles' training together.
+        wall_seconds: from deployment to the last withdrawal.
+    """
+
+    request: Request
+    mse_history: list[tuple[int, float]]
+    roles: dict[str, str]
+    contributions: dict[str, float]
+    payouts_wei: dict[str, int]
+    refund_wei: int
+    contract_balance_wei: int
+    coefficients: Array
+    intercept: float
+    gas: int
+    chain: str
+    cpu_seconds: float
+    wall_seconds: float
+
+
+@dataclass
+class Market:
+    """The participants of one request and the contract between them.
+
+    Attributes:
+        ganache: the local chain; it funds the wallets and mines the blocks a public chain would.
+        marketplace: the deployed contract.
+        buyer, aggregator, owners: who takes part.
+        on_event: told every event of the contract, in order, as it is read from the chain.
+    """
+
+    ganache: GanacheProcess
+    marketplace: Marketplace
+    buyer: Participant
+    aggregator: Participant
+    owners: Sequence[Participant]
+    on_event: OnEvent = lambda event: None
+    _next_block: int = field(default=0, init=False)
+    _events: list[Event] = field(default_factory=list, init=False)
+
+    def run(self, terms: TrainingTerms, escrow_wei: int, named_validators: Sequence[Participant] = ()) -> MarketResult:
+        """Play a request from registration to the last withdrawal.
+
+        Args:
+            terms: how to train.
+            escrow_wei: what the buyer locks.
+            named_validators: owners the request names as validators; nobody: the contract deals the roles.
+
+        Raises:
+            ContractError, InsufficientFundsError, ChainError: the chain refused a step.
+            DeltaMLError: a role refused one.
+        """
+        started = time.perf_counter()
+        self._register()
+        key = schemes.generate(terms.scheme, terms.key_bits)
+        initial = initial_weights(terms, key)
+        document = RequestDocument(terms, key.public.modulus)
+        request_id = self._post(document, ciphertexts_hash(initial, key.public), escrow_wei, named_validators)
+        self._answer(request_id)
+        request = self._deal(request_id)
+        cpu = time.process_time()
+        session = self._train(request, RequestDocument.from_json(self.marketplace.requirements(request_id)), key, initial)
+        cpu = time.process_time() - cpu
+        self._settle(request, session)
+        session.deliver_model()
+        return self._result(request_id, session, cpu, started)
+
+    # --- the steps, in order ---
+
+    def _register(self) -> None:
+        for participant, role in (
+            (self.buyer, Role.MODEL_BUYER),
+            (self.aggregator, Role.FEDERATED_AGGREGATOR),
+            *((owner, Role.DATA_OWNER) for owner in self.owners),
+        ):
+            self.marketplace.register(participant.wallet, role, participant.name)
+        self._read_events()
+
+    def _post(self, document: RequestDocument, initial_hash: bytes, escrow_wei: int, named_validators: Sequence[Participant]) -> int:
+        now = self.marketplace.now()
+        terms = Terms(
+            aggregator=self.aggregator.address,
+            model_kind=document.terms.model,
+            min_owners=len(self.owners),
+            max_owners=len(self.owners),
+            acceptance_deadline=now + _ACCEPTANCE_SECONDS,
+            training_deadline=now + _TRAINING_SECONDS,
+            modulus_hash=modulus_hash(document.modulus),
+            initial_model_hash=initial_hash,
+            validators=tuple(validator.address for validator in named_validators),
+        )
+        request_id = self.marketplace.create_request(self.buyer.wallet, terms, document.to_json(), escrow_wei)
+        self.marketplace.take_on(self.aggregator.wallet, request_id)
+        self._read_events()
+        return request_id
+
+    def _answer(self, request_id: int) -> None:
+        """Every owner reads the request from the chain and accepts it if its data match."""
+        for owner in self.owners:
+            dataset = _data_of(owner)
+            document = RequestDocument.from_json(self.marketplace.requirements(request_id))
+            if dataset.mismatches(document.terms.requirements):
+                self.marketplace.decline(owner.wallet, request_id)
+            else:
+                self.marketplace.accept(owner.wallet, request_id, dataset.commitment(secrets.token_bytes(32)))
+            self._read_events()
+
+    def _deal(self, request_id: int) -> Request:
+        self.marketplace.close(self.buyer.wallet, request_id)
+        if self.marketplace.request(request_id).deal_block:
+            self.ganache.mine(_DEAL_BLOCKS)
+        self.marketplace.start(self.buyer.wallet, request_id)
+        self._read_events()
+        request = self.marketplace.request(request_id)
+        if request.status is not Status.TRAINING:
+            raise ChainError(f"request {request_id} is {request.status.name} instead of in training: too few owners match it")
+        return request
+
+    def _train(self, request: Request, document: RequestDocument, key: PrivateKey, initial: Ciphertexts) -> Session:
+        if schemes.public_key(document.terms.scheme, document.modulus).bits != document.terms.key_bits:
+            raise TermsError("the posted modulus is not of the length the terms state")
+
+        def record(number: int, metric: Metric) -> None:
+            self.marketplace.record_metric(self.aggregator.wallet, request.id, number, metric.units)
+            self._read_events()
+
+        by_address = {owner.address: _data_of(owner) for owner in self.owners}
+        session = Session(
+            str(request.id),
+            document.terms,
+            key,
+            {address: by_address[address] for address in (*request.trainers, *request.validators)},
+            validators=request.validators,
+            buyer=self.buyer.address,
+            aggregator=self.aggregator.address,
+            initial=initial,
+            initial_hash=request.terms.initial_model_hash,
+        )
+        session.run(on_metric=record)
+        return session
+
+    def _settle(self, request: Request, session: Session) -> None:
+        statement = _statement(request, session)
+        validators = [owner for owner in self.owners if owner.address in session.aggregator.approvals]
+        signatures = {
+            validator.address: validator.wallet.sign_statement(statement, self.marketplace.chain_id, self.marketplace.address)
+            for validator in validators
+        }
+        self.marketplace.submit_result(self.aggregator.wallet, request.id, statement, signatures)
+        self._read_events()
+        self.marketplace.confirm(self.buyer.wallet, request.id)
+        self.marketplace.finalize(self.buyer.wallet, request.id)
+        self._read_events()
+        for participant in (self.buyer, self.aggregator, *self.owners):
+            if self.marketplace.credit_wei(participant.address):
+                self.marketplace.withdraw(participant.wallet)
+        self._read_events()
+
+    def _result(self, request_id: int, session: Session, cpu: float, started: float) -> MarketResult:
+        request = self.marketplace.request(request_id)
+        settled = [event for event in self._events if isinstance(event, Settled)]
+        credited = [event for event in self._events if isinstance(event, Credited)]
+        paid = {participant.name: 0 for participant in (*self.owners, self.aggregator)}
+        names = {participant.address: participant.name for participant in (self.buyer, self.aggregator, *self.owners)}
+        for event in credited:
+            if event.account != self.buyer.address:
+                paid[names[event.account]] += event.amount_wei
+        model = session.buyer.model
+        if model is None or not settled:
+            raise ChainError(f"request {request_id} ended as {request.status.name} without a model")
+        return MarketResult(
+            request=request,
+            mse_history=[(event.round, float(from_units(event.mse))) for event in self._events if isinstance(event, MetricRecorded)],
+            roles={
+                **{names[address]: "trainer" for address in request.trainers},
+                **{names[address]: "validator" for address in request.validators},
+            },
+            contributions={names[trainer]: share for trainer, share in zip(request.trainers, shares(request.gains), strict=True)},
+            payouts_wei=paid,
+            refund_wei=settled[-1].refund_wei,
+            contract_balance_wei=self.marketplace.balance_wei(),
+            coefficients=model[:-1],
+            intercept=float(model[-1]),
+            gas=self.marketplace.gas_used,
+            chain=self.marketplace.web3.client_version,
+            cpu_seconds=cpu,
+            wall_seconds=time.perf_counter() - started,
+        )
+
+    def _read_events(self) -> None:
+        """Pass on what the chain has that was not read yet."""
+        for event in self._new_events():
+            self._events.append(event)
+            self.on_event(event)
+
+    def _new_events(self) -> Iterator[Event]:
+        latest = self.marketplace.web3.eth.block_number
+        if latest >= self._next_block:
+            yield from self.marketplace.events(self._next_block, latest)
+            self._next_block = latest + 1
+
+
+def paper_market(ganache: GanacheProcess, marketplace: Marketplace, on_event: OnEvent = lambda event: None) -> Market:
+    """A buyer, an aggregator and the paper's five owners, each with a new wallet and ether for gas (the buyer for its escrow too)."""
+    owners = [
+        Participant(path.stem.replace("_", "-"), Wallet.create(), Dataset.from_csv(path, "progression"))
+        for path in sorted(DATA.glob("owner_*.csv"))
+    ]
+    market = Market(
+        ganache, marketplace, Participant("buyer", Wallet.create()), Participant("aggregator", Wallet.create()), owners, on_event
+    )
+    for participant in (market.buyer, market.aggregator, *owners):
+        ganache.fund(participant.address, _GAS_MONEY_WEI)
+    return market
+
+
+def _data_of(owner: Participant) -> Dataset:
+    if owner.dataset is None:
+        raise TermsError(f"{owner.name} has no data set")
+    return owner.dataset
+
+
+def _statement(request: Request, session: Session) -> Statement:
+    """What the validators approved, as the contract's statement."""
+    proposal = session.aggregator.proposal
+    if proposal is None:
+        raise ChainError("there is no result to state")
+    metric = session.aggregator.history[-1][1]
+    return Statement(
+        request=request.id,
+        round=proposal.round,
+        modulus_hash=request.terms.modulus_hash,
+        weights_hash=bytes.fromhex(proposal.weights_hash),
+        metric_hash=bytes.fromhex(proposal.metric_hash),
+        scale=2 * metric.scale,
+        rows=metric.rows,
+        initial_mse=proposal.initial,
+        final_mse=proposal.final,
+        gains=proposal.gains,
+        transcript_hash=bytes.fromhex(proposal.transcript_hash),
+    )
