@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 pragma solidity 0.8.37;
 
+import {SignedMath} from "@openzeppelin/contracts/utils/math/SignedMath.sol";
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 import {SignatureChecker} from "@openzeppelin/contracts/utils/cryptography/SignatureChecker.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
@@ -78,8 +79,7 @@ abstract contract Results is RequestBook, EIP712 {
         uint256 trainers = request.owners.length - _countValidators(request);
         if (statement.gains.length != trainers) revert Errors.WrongGainCount(statement.gains.length, trainers);
         for (uint256 i = 0; i < trainers; ++i) {
-            int256 gain = statement.gains[i];
-            uint256 size = gain < 0 ? 0 - uint256(gain) : uint256(gain);
+            uint256 size = SignedMath.abs(statement.gains[i]);
             if (size > MAX_METRIC) revert Errors.MetricTooLarge(size, MAX_METRIC);
         }
     }
