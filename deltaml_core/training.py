@@ -201,7 +201,7 @@ class Session:
             RequirementsError, ScaleBudgetError: as the roles find.
         """
         if terms.metrics == "noise":
-            warnings.warn(str(NoiseMetricWarning.__doc__), NoiseMetricWarning, stacklevel=3)
+            warnings.warn(" ".join(str(NoiseMetricWarning.__doc__).split()), NoiseMetricWarning, stacklevel=3)
         if terms.scheme == "paillier" and terms.key_bits < SECURE_KEY_BITS:
             warnings.warn(f"a {terms.key_bits}-bit key can be broken: use {SECURE_KEY_BITS} bits", InsecureKeyWarning, stacklevel=3)
 
