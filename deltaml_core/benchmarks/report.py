@@ -1,0 +1,67 @@
+"""Measurements as a table for people and as JSON for machines."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+import gmpy2
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from deltaml_core.benchmarks.measure import Measurement
+
+_PACKAGES = ("deltaml-core", "gmpy2", "numpy", "phe")
+
+
+def render(measurements: Sequence[Measurement]) -> RenderableType:
+    """A table, and below it how each cost was measured."""
+    table = Table(title="What encrypted training costs")
+    table.add_column("measurement")
+    for heading in ("ours", "baseline", "unit", "ratio"):
+        table.add_column(heading, justify="left" if heading == "unit" else "right")
+    for m in measurements:
+        ratio = "" if m.ratio is None else f"{m.ratio:.1f}"
+        table.add_row(m.name, _figure(m.value), "" if m.baseline is None else _figure(m.baseline), m.unit, ratio)
+    notes = [Text.assemble((m.name, "bold"), f": {m.how}.") for m in measurements if m.unit != "bytes" and m.how]
+    return Group(table, Text("The baseline is the arithmetic of 2019; for an affine map, one exponentiation a product."), *notes)
+
+
+def to_json(measurements: Sequence[Measurement]) -> str:
+    """One JSON object: the measurements, and what they were taken with."""
+    content = {
+        "measurements": [
+            {"name": m.name, "value": m.value, "unit": m.unit, "baseline": m.baseline, "ratio": m.ratio, "how": m.how} for m in measurements
+        ],
+        "key_bits": measurements[0].key_bits if measurements else None,
+        "machine": {"system": platform.system(), "architecture": platform.machine(), "processors": os.cpu_count()},
+        "versions": {
+            "python": platform.python_version(),
+            **{package: version(package) for package in _PACKAGES},
+            "gmp": gmpy2.mp_version(),
+        },
+        "git_revision": git_revision(Path(__file__).parents[2]),
+    }
+    return json.dumps(content, indent=2, allow_nan=False)
+
+
+def git_revision(root: Path) -> str | None:
+    """The commit checked out at `root`, ending in "-dirty" when files differ from it; None outside a checkout or without git."""
+    if not (root / ".git").exists():
+        return None
+    describe = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        done = subprocess.run(describe, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()
+
+
+def _figure(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"

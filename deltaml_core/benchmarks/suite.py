@@ -1,0 +1,38 @@
+"""All measurements, in the order people read them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from deltaml_core import schemes
+from deltaml_core.benchmarks.affine import affine_map
+from deltaml_core.benchmarks.measure import Measurement
+from deltaml_core.benchmarks.paper import Setup, paper_measurements
+
+_BASELINE_CYCLES = 3
+_REPETITIONS = {11: 15, 30: 7, 100: 3}
+
+
+def run_benchmarks(key_bits: int = 2048, progress: Callable[[str], None] | None = None) -> list[Measurement]:
+    """Measure everything, in one process.
+
+    Args:
+        key_bits: length of the modulus, even and at least 1024.
+        progress: told what is being measured.
+
+    Returns:
+        `paper_run` and its pieces, `affine_map_11`, `_30` and `_100`, and the mean bytes of every kind of message.
+
+    Raises:
+        TermsError: a length that cannot be.
+        WrongResultError: something measured does not compute what it should.
+    """
+    tell = progress or (lambda text: None)
+    paper = paper_measurements(Setup.paper(key_bits, _BASELINE_CYCLES), tell)
+    key = schemes.generate("paillier", key_bits)
+    maps = []
+    for dimension, repetitions in _REPETITIONS.items():
+        tell(f"encrypted affine map, {dimension} x {dimension}")
+        maps.append(affine_map(key, dimension, repetitions))
+    costs = [m for m in paper if m.unit != "bytes"]
+    return [*costs, *maps, *(m for m in paper if m.unit == "bytes")]
