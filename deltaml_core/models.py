@@ -31,6 +31,10 @@ class AffineMap:
     M: Array
     v: Array
 
+    def __repr__(self) -> str:
+        """The size only: M and v are as telling as the data they come from."""
+        return f"AffineMap({len(self.v)} weights)"
+
     def __call__(self, weights: Array) -> Array:
         """Apply it in the clear."""
         return np.asarray(self.M @ weights + self.v, dtype=np.float64)

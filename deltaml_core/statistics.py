@@ -200,6 +200,10 @@ class Statistics:
     c: float
     rows: int
 
+    def __repr__(self) -> str:
+        """Sizes only: the sums tell much of the rows."""
+        return f"Statistics({self.rows} rows, {len(self.b)} weights)"
+
     @classmethod
     def of(cls, dataset: Dataset) -> Statistics:
         """Scan a data set once."""
