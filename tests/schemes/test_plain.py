@@ -1,0 +1,49 @@
+"""The plain scheme keeps the laws, and Paillier's bounds."""
+
+from __future__ import annotations
+
+import pytest
+from behaviour import CAPACITY, SchemeBehaviour
+
+from deltaml_core import schemes
+from deltaml_core.errors import CiphertextError, TermsError
+from deltaml_core.schemes.plain import PlainKey
+
+
+class TestPlain(SchemeBehaviour):
+    private = PlainKey(256)
+
+
+def test_numbers_stay_as_they_are() -> None:
+    key = PlainKey(64)
+    assert key.public is key
+    assert key.encrypt([1, -2]) == (1, -2)
+    assert key.rerandomise((1, -2)) == (1, -2)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_what_would_wrap_around_under_paillier_fails_here(sign: int) -> None:
+    key, half = PlainKey(256), sign * 2 ** (CAPACITY - 1)
+    for overflow in (
+        lambda: key.encrypt([2 * half]),
+        lambda: key.add((half,), (half,)),
+        lambda: key.add_plain((half,), (half,)),
+        lambda: key.scale((half,), (2,)),
+        lambda: key.combine(key.prepare([[2]]), (half,)),
+        lambda: key.affine(key.prepare([[1]]), [half], (half,)),
+    ):
+        with pytest.raises(CiphertextError, match="exceeds the key's capacity of 254 bits"):
+            overflow()
+
+
+def test_check_names_sender_and_position() -> None:
+    with pytest.raises(CiphertextError, match="from eve: value 1 exceeds"):
+        PlainKey(256).check([0, 2**CAPACITY], 2, "eve")
+
+
+def test_schemes_by_name() -> None:
+    assert schemes.generate("plain", 128).public.scheme == "plain"
+    assert schemes.public_key("plain", PlainKey(128).modulus).bits == 128
+    for make in (schemes.generate, schemes.public_key):
+        with pytest.raises(TermsError, match=r"'rot13'.*paillier, plain"):
+            make("rot13", 128)
