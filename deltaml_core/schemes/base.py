@@ -13,11 +13,25 @@ Laws, for a key pair `(public, private)` and integers within `public.capacity` b
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from deltaml_core.fixedpoint import Slots
 
 Ciphertexts = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Opening:
+    """What a ciphertext holds, with proof (protocol.md §7).
+
+    Attributes:
+        plaintext: the signed integer.
+        randomness: r with `c = (1 + n)**plaintext * r**n mod n**2`; 1 where nothing is encrypted.
+    """
+
+    plaintext: int
+    randomness: int
 
 
 class LinearMap(Protocol):
@@ -83,6 +97,17 @@ class PublicKey(Protocol):
         """
 
 
+    def verify(self, ciphertext: int, opening: Opening) -> bool:
+        """Whether the ciphertext holds what the opening says."""
+
+    def check_modulus(self, bits: int, proof: Sequence[int]) -> None:
+        """Refuse a modulus of another length or without proof that it is fit (protocol.md §0).
+
+        Raises:
+            PublicKeyError: saying what is wrong with it.
+        """
+
+
 class PrivateKey(Protocol):
     """What the Model Buyer alone holds."""
 
@@ -95,3 +120,12 @@ class PrivateKey(Protocol):
 
     def decrypt(self, values: Ciphertexts) -> list[int]:
         """The signed integers."""
+
+    def open(self, values: Ciphertexts) -> list[Opening]:
+        """The signed integers with proof.
+
+        Only for what is meant to be public, and only of ciphertexts that somebody else re-randomised last (protocol.md §7).
+        """
+
+    def prove_modulus(self) -> tuple[int, ...]:
+        """What `check_modulus` asks for."""

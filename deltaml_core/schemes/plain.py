@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from deltaml_core.errors import CiphertextError
+from deltaml_core.errors import CiphertextError, PublicKeyError
 from deltaml_core.fixedpoint import Slots
-from deltaml_core.schemes.base import Ciphertexts, LinearMap
+from deltaml_core.schemes.base import Ciphertexts, LinearMap, Opening
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,23 @@ class PlainKey:
     def decrypt(self, values: Ciphertexts) -> list[int]:
         """The values themselves."""
         return list(values)
+
+    def open(self, values: Ciphertexts) -> list[Opening]:
+        """The values themselves."""
+        return [Opening(value, 1) for value in values]
+
+    def verify(self, ciphertext: int, opening: Opening) -> bool:
+        """Whether they are the same."""
+        return ciphertext == opening.plaintext
+
+    def prove_modulus(self) -> tuple[int, ...]:
+        """Nothing to prove."""
+        return ()
+
+    def check_modulus(self, bits: int, proof: Sequence[int]) -> None:
+        """The length alone."""
+        if bits != self._bits:
+            raise PublicKeyError(f"the modulus has {self._bits} bits, but the terms state {bits}")
 
     def prepare(self, matrix: Sequence[Sequence[int]]) -> PlainMatrix:
         """The matrix itself."""
