@@ -138,6 +138,7 @@ class NoiseAggregator:
         evaluation = self._current(confirmation, confirmation.evaluation)
         if self._metric is None:
             raise self._party.unexpected(confirmation, "nothing was opened yet")
+        self._evaluation = None
         return evaluation, self._metric
 
     def _current(self, message: Message, number: int) -> Evaluation:
