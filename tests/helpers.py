@@ -5,20 +5,21 @@ The oracle works on rows with plain numpy and shares no code with the library.
 
 from __future__ import annotations
 
-import copy
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+import pytest
 from sklearn.datasets import load_diabetes
 
 from deltaml_core import schemes
 from deltaml_core.aggregator import Aggregator
-from deltaml_core.buyer import ModelBuyer
+from deltaml_core.buyer import ModelBuyer, initial_weights
+from deltaml_core.errors import CiphertextError, MessageError
 from deltaml_core.messages import Message
 from deltaml_core.owner import Trainer, Validator
 from deltaml_core.party import Party
@@ -136,7 +137,8 @@ class Stage:
         names = [f"owner-{index + 1}" for index in range(len(self.shards))]
         self.validators, self.trainers = names[1:3], [names[0], *names[3:]]
         data = {name: Dataset.of(X, y) for name, (X, y) in zip(names, self.shards, strict=True)}
-        self.buyer = ModelBuyer(seat(self.terms, "buyer"), key_pair(self.terms.scheme, self.terms.key_bits))
+        key = key_pair(self.terms.scheme, self.terms.key_bits)
+        self.buyer = ModelBuyer(seat(self.terms, "buyer"), key, initial_weights(self.terms, key))
         self.aggregator = Aggregator(seat(self.terms, "aggregator"), "buyer", self.trainers, self.validators)
         owners: dict[str, Trainer | Validator] = {name: Trainer(seat(self.terms, name), data[name]) for name in self.trainers}
         owners |= {name: Validator(seat(self.terms, name), data[name]) for name in self.validators}
@@ -185,6 +187,51 @@ def undisturbed(**terms: Any) -> Outcome:
     return Stage(**terms).finish()
 
 
-def fork(stage: Stage) -> Stage:
-    """The same moment once more, so that one test may try several continuations."""
-    return copy.deepcopy(stage)
+# --- refusals ----------------------------------------------------------------------------------------------------
+
+RUN: dict[str, Any] = {"rounds": 6, "key_bits": 400}
+"""A run with every kind of message in it, a refresh too."""
+
+
+def changed(message: M, **changes: Any) -> M:
+    """The message with other contents; a callable is applied to what is there."""
+    return replace(message, **{name: new(getattr(message, name)) if callable(new) else new for name, new in changes.items()})
+
+
+def refused(role: Any, message: Message, why: str) -> None:
+    """The role refuses the message: a MessageError that names the sender, and nothing else."""
+    with pytest.raises(MessageError, match=why) as refusal:
+        role.handle(message)
+    assert refusal.value.sender == message.sender
+
+
+def refused_without_trace(kind: type[Message], why: str, changes: dict[str, Any], skip: int = 0) -> None:
+    """A wrong message of this kind is refused, and the honest one is then taken: the run ends as if nothing had been."""
+    stage = Stage(**RUN)
+    honest = stage.until(kind, skip)
+    refused(stage.roles[honest.recipient], changed(honest, **changes), why)
+    assert stage.finish() == undisturbed(**RUN)
+
+
+def refused_when_repeated(kind: type[Message], skip: int = 0, **changes: Any) -> None:
+    """The same message once more, or another in its place, is refused after the honest one."""
+    stage = Stage(**RUN)
+    honest = stage.until(kind, skip)
+    stage.step()
+    refused(stage.roles[honest.recipient], changed(honest, **changes), "is not expected")
+    assert stage.finish() == undisturbed(**RUN)
+
+
+def refused_when_malformed(kind: type[Message], field: str) -> None:
+    """Ciphertexts that are none, or of the wrong count, are refused under a real key, and the honest ones are then taken."""
+    stage = Stage(**RUN, scheme="paillier")
+    honest = stage.until(kind)
+    n = key_pair("paillier", RUN["key_bits"]).public.modulus
+    good = getattr(honest, field)
+    spoilt = [(bad, *good[1:]) for bad in (0, -1, n, 7 * n, n * n, n * n + 1, 1 << 10_000)]
+    spoilt += [(), good[:-1], (*good, good[0])]
+    for values in spoilt:
+        with pytest.raises(CiphertextError) as refusal:
+            stage.roles[honest.recipient].handle(changed(honest, **{field: values}))
+        assert refusal.value.sender == honest.sender
+    assert stage.finish() == undisturbed(**RUN)
