@@ -33,7 +33,8 @@ from deltaml_core.metrics.noise import NoiseAggregator
 from deltaml_core.party import Party
 from deltaml_core.schedule import Kind, Step, weight_slots
 from deltaml_core.schemes.base import Ciphertexts
-from deltaml_core.transcript import Transcript, ciphertexts_hash
+from deltaml_core.terms import RequestDocument
+from deltaml_core.transcript import Header, Transcript, ciphertexts_hash
 
 
 class Aggregator:
@@ -43,11 +44,17 @@ class Aggregator:
         history: (round, metric) of the federated model, as measured so far.
         gains: each trainer's gain in units of 10**-18, once measured.
         approvals: the validators that stand for the proposed result.
-        transcript: every message it received or sent.
+        transcript: every message of the run; its transport writes it, the role reads its hash.
     """
 
     def __init__(
-        self, party: Party, buyer: str, trainers: Sequence[str], validators: Sequence[str], initial_hash: bytes | None = None
+        self,
+        party: Party,
+        buyer: str,
+        trainers: Sequence[str],
+        validators: Sequence[str],
+        initial_hash: bytes | None = None,
+        transcript: Transcript | None = None,
     ) -> None:
         """Take the aggregator's seat.
 
@@ -57,6 +64,7 @@ class Aggregator:
             trainers: as the contract dealt them, in its order.
             validators: likewise.
             initial_hash: what the request states of the initial weights; None where no request stands behind the run.
+            transcript: what its transport writes; a new one by default.
 
         Raises:
             ScaleBudgetError: the key is too small for the terms.
@@ -82,7 +90,10 @@ class Aggregator:
         self.gains: dict[str, int] = {}
         self.proposal: ProposeResult | None = None
         self.approvals: list[str] = []
-        self.transcript = Transcript()
+        if transcript is None:
+            document = RequestDocument(party.terms, party.key.modulus)
+            transcript = Transcript(Header(party.request, document, buyer, party.name, self._trainers, self._validators))
+        self.transcript = transcript
 
     @property
     def done(self) -> bool:
@@ -102,13 +113,8 @@ class Aggregator:
         """
         self._party.admit(message)
         answers = self._dispatch(message)
-        for entry in (message, *answers):
-            self.transcript.append(entry)
         if self.gains and self.proposal is None:
-            proposals = self._propose()
-            for entry in proposals:
-                self.transcript.append(entry)
-            answers += proposals
+            answers += self._propose()
         return answers
 
     def deliver(self) -> Message:

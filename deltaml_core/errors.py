@@ -60,6 +60,14 @@ class MessageError(DeltaMLError, ValueError):
         self.sender = sender
 
 
+class SignatureError(MessageError):
+    """A message is not signed by the sender it names."""
+
+
+class TranscriptError(DeltaMLError, ValueError):
+    """A stored transcript cannot be read, or is not whole."""
+
+
 class CiphertextError(MessageError):
     """A number that should be a ciphertext is out of range, not coprime with the modulus, or of the wrong count."""
 

@@ -22,7 +22,10 @@ MAXIMUM_BYTES = 64 << 20
 
 Large = Annotated[int, "hexadecimal on the wire"]
 
+Digest = Annotated[str, "SHA-256 in hexadecimal, or empty"]
+
 _HEXADECIMAL = re.compile(r"-?(0|[1-9a-f][0-9a-f]*)\Z")
+_DIGEST = re.compile(r"([0-9a-f]{64})?\Z")
 _SMALL = 1 << 53  # what every JSON reader holds exactly
 
 
@@ -35,6 +38,7 @@ class Message:
         round: the round it belongs to; 0 before the first.
         sender: who says it.
         recipient: who it is meant for.
+        answers: SHA-256 of the canonical bytes of the message it answers, hexadecimal; empty for none. Roles leave it to the transport.
     """
 
     kind: ClassVar[str]
@@ -42,19 +46,30 @@ class Message:
     round: int
     sender: str
     recipient: str
+    answers: Digest = ""
 
 
 _KINDS: dict[str, type[Message]] = {}
+_PUBLIC: set[str] = set()
 _M = TypeVar("_M", bound=type[Message])
 
 
-def _kind(name: str) -> Callable[[_M], _M]:
+def _kind(name: str, *, public: bool = False) -> Callable[[_M], _M]:
+    """Register a kind; `public` ones hold nothing that only some may read, and are shown in the public part of a transcript."""
+
     def register(message: _M) -> _M:
         message.kind = name
         _KINDS[name] = message
+        if public:
+            _PUBLIC.add(name)
         return message
 
     return register
+
+
+def is_public(message: Message) -> bool:
+    """Whether everybody may read a message."""
+    return message.kind in _PUBLIC
 
 
 # --- setting out -------------------------------------------------------------------------------------------------
@@ -68,7 +83,7 @@ class InitialModel(Message):
     weights: Ciphertexts
 
 
-@_kind("owner-ready")
+@_kind("owner-ready", public=True)
 @dataclass(frozen=True, kw_only=True)
 class OwnerReady(Message):
     """Owner to aggregator: it has its role, has checked the terms against its data, and brings so many rows."""
@@ -174,7 +189,7 @@ class RevealNoise(Message):
     squared_error: Large
 
 
-@_kind("metric-confirmed")
+@_kind("metric-confirmed", public=True)
 @dataclass(frozen=True, kw_only=True)
 class MetricConfirmed(Message):
     """Buyer to aggregator: the squared error follows from what was opened."""
@@ -182,7 +197,7 @@ class MetricConfirmed(Message):
     evaluation: int
 
 
-@_kind("metric")
+@_kind("metric", public=True)
 @dataclass(frozen=True, kw_only=True)
 class MetricAnnounced(Message):
     """Aggregator to owner: a confirmed measurement; its mean squared error is `squared_error / 2**(2 scale) / rows`.
@@ -234,7 +249,7 @@ class SoloModel(Message):
     target_share: Ciphertexts
 
 
-@_kind("propose-result")
+@_kind("propose-result", public=True)
 @dataclass(frozen=True, kw_only=True)
 class ProposeResult(Message):
     """Aggregator to validator: the result to be signed, for the contract. Numbers are in units of 10**-18."""
@@ -248,7 +263,7 @@ class ProposeResult(Message):
     transcript_hash: str
 
 
-@_kind("approve-result")
+@_kind("approve-result", public=True)
 @dataclass(frozen=True, kw_only=True)
 class ApproveResult(Message):
     """Validator to aggregator: it recomputed the proposed result and stands for it."""
@@ -348,6 +363,12 @@ def _read_large(value: Any) -> int:
     return int(value, 16)
 
 
+def _read_digest(value: Any) -> str:
+    if not isinstance(value, str) or not _DIGEST.match(value):
+        raise TypeError("must be a SHA-256 in lower-case hexadecimal, or empty")
+    return value
+
+
 def _read_list(read: Callable[[Any], Any]) -> Callable[[Any], tuple[Any, ...]]:
     def read_list(value: Any) -> tuple[Any, ...]:
         if not isinstance(value, list):
@@ -363,6 +384,7 @@ def _write_large(value: int) -> str:
 
 _CODECS: dict[Any, _Codec] = {
     str: _Codec(str, _read_text),
+    Digest: _Codec(str, _read_digest),
     bool: _Codec(bool, _read_flag),
     int: _Codec(int, _read_small),
     Large: _Codec(_write_large, _read_large),

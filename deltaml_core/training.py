@@ -10,7 +10,7 @@ import random
 import secrets
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,9 +25,10 @@ from deltaml_core.metrics.base import Metric
 from deltaml_core.owner import Trainer, Validator
 from deltaml_core.party import Party
 from deltaml_core.schemes.base import Ciphertexts, PrivateKey
+from deltaml_core.signatures import LocalSigner, Signer
 from deltaml_core.statistics import Array, Column, Dataset, Requirements
-from deltaml_core.terms import TrainingTerms
-from deltaml_core.transcript import Transcript
+from deltaml_core.terms import RequestDocument, TrainingTerms
+from deltaml_core.transcript import Header, Transcript
 from deltaml_core.transport.local import LocalTransport
 
 VALIDATORS_SHARE = 0.3
@@ -50,7 +51,7 @@ class TrainingResult:
         roles: "trainer" or "validator" by the shard's index.
         cpu_seconds: of all roles together, keys included.
         wall_seconds: from call to return.
-        transcript: every message the aggregator saw.
+        transcript: every message of the run, signed; `deltaml audit` replays it.
     """
 
     coef_: Array
@@ -131,13 +132,18 @@ def train(
         scheme=scheme,
         key_bits=key_bits,
     )
-    names = {f"owner-{index + 1}": index for index in range(len(datasets))}
+    buyer, aggregator, *owners = (LocalSigner() for _ in range(2 + len(datasets)))
+    names = {owner.address: index for index, owner in enumerate(owners)}
     session = Session(
         f"local-{secrets.token_hex(8)}",
         terms,
         schemes.generate(scheme, key_bits),
         {name: datasets[index] for name, index in names.items()},
         validators=[name for name, index in names.items() if index in judges],
+        buyer=buyer,
+        aggregator=aggregator,
+        signers=owners,
+        labels={name: f"shard {index}" for name, index in names.items()},
     )
     session.run(on_round)
     session.deliver_model()
@@ -178,10 +184,13 @@ class Session:
         owners: Mapping[str, Dataset],
         *,
         validators: Sequence[str],
-        buyer: str = "buyer",
-        aggregator: str = "aggregator",
+        buyer: Signer,
+        aggregator: Signer,
+        signers: Iterable[Signer],
         initial: Ciphertexts | None = None,
         initial_hash: bytes | None = None,
+        marketplace: tuple[int, str] | None = None,
+        labels: Mapping[str, str] | None = None,
     ) -> None:
         """Seat everybody; each checks the terms against what it knows before the first message.
 
@@ -189,12 +198,15 @@ class Session:
             request: identifies the request.
             terms: what was agreed.
             key: the buyer's.
-            owners: each owner's data, by name.
+            owners: each owner's data, by address.
             validators: which of them measure; the others train, in the order of `owners`.
-            buyer: the buyer's name.
-            aggregator: the aggregator's name.
+            buyer: the buyer's key for messages.
+            aggregator: the aggregator's.
+            signers: at least the owners'.
             initial: the encrypted weights to start from; zeros by default.
             initial_hash: what the request states of them.
+            marketplace: the chain's id and the contract's address, for the transcript; None where no contract stands behind the run.
+            labels: what errors found before the run call an owner; by default its address.
 
         Raises:
             DivergentStepError: for the trainers' data together.
@@ -208,18 +220,23 @@ class Session:
         def seat(name: str) -> Party:
             return Party(request, name, terms, schemes.public_key(terms.scheme, key.public.modulus))
 
-        self.buyer = ModelBuyer(seat(buyer), key, initial or initial_weights(terms, key))
-        trainers = _seat_trainers({name: (seat(name), data) for name, data in owners.items() if name not in validators})
+        by_address = {signer.address: signer for signer in (buyer, aggregator, *signers)}
+        self.buyer = ModelBuyer(seat(buyer.address), key, initial or initial_weights(terms, key))
+        trainers = _seat_trainers({name: (seat(name), data) for name, data in owners.items() if name not in validators}, labels or {})
         judges = {name: Validator(seat(name), owners[name]) for name in validators}
-        self.aggregator = Aggregator(seat(aggregator), buyer, list(trainers), validators, initial_hash)
-        self.transport = LocalTransport()
+        document = RequestDocument(terms, key.public.modulus)
+        chain_id, contract = marketplace or (None, None)
+        header = Header(request, document, buyer.address, aggregator.address, tuple(trainers), tuple(validators), chain_id, contract)
+        transcript = Transcript(header)
+        self.aggregator = Aggregator(seat(aggregator.address), buyer.address, list(trainers), validators, initial_hash, transcript)
+        self.transport = LocalTransport(transcript)
         self.transport.join(buyer, self.buyer)
         self.transport.join(aggregator, self.aggregator)
         owners_at_work: dict[str, Trainer | Validator] = {**trainers, **judges}
         for name, owner in owners_at_work.items():
-            self.transport.join(name, owner)
-            self.transport.send([owner.ready(aggregator)])
-        self.transport.send([self.buyer.start(aggregator)])
+            self.transport.join(by_address[name], owner)
+            self.transport.send([owner.ready(aggregator.address)])
+        self.transport.send([self.buyer.start(aggregator.address)])
 
     def run(self, on_round: OnRound | None = None, on_metric: Callable[[int, Metric], None] | None = None) -> None:
         """Let the messages flow until the validators stand for a result.
@@ -293,13 +310,13 @@ def _validators(chosen: Sequence[int] | None, owners: int, seed: int | None) -> 
     return judges
 
 
-def _seat_trainers(seats: Mapping[str, tuple[Party, Dataset]]) -> dict[str, Trainer]:
+def _seat_trainers(seats: Mapping[str, tuple[Party, Dataset]], labels: Mapping[str, str]) -> dict[str, Trainer]:
     trainers, diverging = {}, {}
     for name, (party, dataset) in seats.items():
         try:
             trainers[name] = Trainer(party, dataset)
         except DivergentStepError as error:
-            diverging[name] = error.largest_stable_step
+            diverging[labels.get(name, name)] = error.largest_stable_step
     if diverging:
         step, stable = next(iter(seats.values()))[0].terms.step, min(diverging.values())
         raise DivergentStepError(

@@ -1,47 +1,261 @@
-"""The record of a run: every message in the order the aggregator saw it, under one hash (protocol.md §10)."""
+"""The record of a run: every signed message in the order the mail room took it in, under one hash (protocol.md §10).
+
+    h_0 = SHA-256(header)        h_i = SHA-256(h_{i-1} || SHA-256(digest_i || signature_i))
+
+`digest_i` is SHA-256 of a message's canonical bytes, so an entry may be sealed, replaced by its digest and signature, and the hash
+stays the same. The full record holds encrypted weights, single updates and solo models, all of which the key holder could decrypt:
+it stays with the aggregator and goes to an auditor who is not the buyer. The public part shows the messages that everybody may
+read, and seals the others.
+
+On disk: JSON lines. First the header, then an entry each, last a line with their number and the hash, so that a file is seen to be
+whole.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import json
+import os
+import re
+import secrets
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
 
 from eth_hash.auto import keccak
 
-from deltaml_core.messages import Message, decode, encode
+from deltaml_core.errors import TermsError, TranscriptError
+from deltaml_core.messages import Message, decode, is_public
 from deltaml_core.schemes.base import PublicKey
+from deltaml_core.signatures import SIGNATURE_BYTES, SignedMessage
+from deltaml_core.terms import RequestDocument
+
+_VERSION = 1
+_SEALED = re.compile(rb'\{"digest":"([0-9a-f]{64})","signature":"([0-9a-f]{%d})"\}' % (2 * SIGNATURE_BYTES))
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a run was about: all that is needed to check it.
+
+    Attributes:
+        request: identifies the request; with a contract behind it, its number there.
+        document: the terms and the modulus.
+        buyer, aggregator: their addresses.
+        trainers, validators: likewise, in the contract's order.
+        chain_id: of the chain the request stands on; None without one.
+        contract: the marketplace's address there; None without one.
+    """
+
+    request: str
+    document: RequestDocument
+    buyer: str
+    aggregator: str
+    trainers: tuple[str, ...]
+    validators: tuple[str, ...]
+    chain_id: int | None = None
+    contract: str | None = None
+
+    @property
+    def participants(self) -> frozenset[str]:
+        """Everybody who may say something."""
+        return frozenset({self.buyer, self.aggregator, *self.trainers, *self.validators})
+
+    def to_json(self) -> bytes:
+        """Canonical JSON, one line."""
+        content = {
+            "version": _VERSION,
+            "request": self.request,
+            "document": self.document.to_json(),
+            "buyer": self.buyer,
+            "aggregator": self.aggregator,
+            "trainers": list(self.trainers),
+            "validators": list(self.validators),
+            "chain_id": self.chain_id,
+            "contract": self.contract,
+        }
+        return _canonical(content)
+
+    @classmethod
+    def from_json(cls, line: bytes) -> Self:
+        """Read a header.
+
+        Raises:
+            TranscriptError: it is none, or not in canonical form.
+        """
+        try:
+            content = json.loads(line)
+            if content.pop("version") != _VERSION:
+                raise TranscriptError(f"the transcript's header is not of version {_VERSION}")
+            document = RequestDocument.from_json(content.pop("document"))
+            trainers, validators = tuple(content.pop("trainers")), tuple(content.pop("validators"))
+            header = cls(document=document, trainers=trainers, validators=validators, **content)
+            if not all(isinstance(name, str) for name in (header.request, *header.participants)):
+                raise TranscriptError("the transcript's header must name request and participants by text")
+            canonical = header.to_json() == line
+        except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
+            if isinstance(error, TranscriptError):
+                raise
+            reason = str(error) if isinstance(error, TermsError) else repr(error)
+            raise TranscriptError(f"the transcript's header cannot be read: {reason}") from error
+        if not canonical:
+            raise TranscriptError("the transcript's header is not in canonical form")
+        return header
+
+
+@dataclass(frozen=True)
+class Sealed:
+    """An entry of which only the digest and the signature are shown."""
+
+    digest: bytes
+    signature: bytes
+
+    def encode(self) -> bytes:
+        """Canonical JSON, one line."""
+        return _canonical({"digest": self.digest.hex(), "signature": self.signature.hex()})
+
+
+def read_entry(line: bytes) -> SignedMessage | Sealed:
+    """An entry, its message and signature unchecked.
+
+    Raises:
+        MessageError: it has neither form.
+    """
+    if match := _SEALED.fullmatch(line):
+        return Sealed(bytes.fromhex(match[1].decode("ascii")), bytes.fromhex(match[2].decode("ascii")))
+    return SignedMessage.decode(line)
+
+
+def chained(previous: bytes, entry: SignedMessage | Sealed) -> bytes:
+    """The hash after one more entry."""
+    return hashlib.sha256(previous + hashlib.sha256(entry.digest + entry.signature).digest()).digest()
 
 
 class Transcript:
-    """Messages as their canonical bytes, with a hash chained over them: `h <- SHA-256(h || SHA-256(message))`."""
+    """Signed messages with a hash chained over them.
 
-    def __init__(self) -> None:
-        """An empty record."""
-        self.entries: list[bytes] = []
-        self._hash = bytes(32)
+    Attributes:
+        header: what the run was about.
+        entries: each message's line, signed or sealed.
+    """
 
-    def append(self, message: Message) -> None:
+    def __init__(self, header: Header, entries: Sequence[bytes] = ()) -> None:
+        """A record that begins with these entries; they are not checked, `audit` does that."""
+        self.header = header
+        self.entries = list(entries)
+        self._hash = self.first_hash
+        self._hashed = 0
+
+    def append(self, message: SignedMessage) -> None:
         """Add the next message."""
-        data = encode(message)
-        self.entries.append(data)
-        self._hash = hashlib.sha256(self._hash + hashlib.sha256(data).digest()).digest()
+        self.entries.append(message.encode())
+
+    @property
+    def first_hash(self) -> bytes:
+        """Of the header alone."""
+        return hashlib.sha256(self.header.to_json()).digest()
 
     @property
     def hash(self) -> bytes:
-        """Of everything so far, 32 bytes."""
+        """Of everything so far, 32 bytes.
+
+        Raises:
+            MessageError: a loaded entry is malformed.
+        """
+        while self._hashed < len(self.entries):
+            self._hash = chained(self._hash, read_entry(self.entries[self._hashed]))
+            self._hashed += 1
         return self._hash
 
     @property
     def size(self) -> int:
-        """Bytes of all messages."""
+        """Bytes of all entries."""
         return sum(map(len, self.entries))
 
+    @property
+    def is_public(self) -> bool:
+        """Whether entries are sealed."""
+        return any(_SEALED.fullmatch(line) for line in self.entries)
+
     def messages(self) -> list[Message]:
-        """All messages, decoded."""
-        return [decode(data) for data in self.entries]
+        """All messages that are shown, decoded; their signatures are not checked again."""
+        entries = map(read_entry, self.entries)
+        return [decode(entry.message) for entry in entries if isinstance(entry, SignedMessage)]
+
+    def public(self) -> Transcript:
+        """The same record for everybody: under the same hash, with what must not be read sealed."""
+        return Transcript(self.header, [_for_everybody(line) for line in self.entries])
+
+    def save(self, path: Path) -> None:
+        """Write the file, complete or not at all. A record with messages that are not public is readable by this user only.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        closing = _canonical({"entries": len(self.entries), "hash": self.hash.hex()})
+        unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+        descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644 if self.is_public else 0o600)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.writelines(line + b"\n" for line in (self.header.to_json(), *self.entries, closing))
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(unfinished, path)
+        finally:
+            unfinished.unlink(missing_ok=True)
+
+    @classmethod
+    def load(cls, path: Path) -> Transcript:
+        """Read a file. Its entries are not checked: `audit` does that, and tells which of them is at fault.
+
+        Raises:
+            TranscriptError: it cannot be read, its header is none, or its end is missing.
+        """
+        transcript, _ = load_with_closing(path)
+        return transcript
 
     def __len__(self) -> int:
         """Number of messages."""
         return len(self.entries)
+
+
+def load_with_closing(path: Path) -> tuple[Transcript, tuple[int, bytes]]:
+    """A file's transcript, and the number of entries and the hash that its last line states.
+
+    Raises:
+        TranscriptError: it cannot be read, its header is none, or its end is missing.
+    """
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except OSError as error:
+        raise TranscriptError(f"{path} cannot be read: {error.strerror}") from error
+    if len(lines) < 3 or lines[-1]:
+        raise TranscriptError(f"{path} is cut off: a transcript has a header and ends in a line with its hash")
+    header, *entries, closing, _ = lines
+    return Transcript(Header.from_json(header), entries), _read_closing(closing, path)
+
+
+def _read_closing(line: bytes, path: Path) -> tuple[int, bytes]:
+    try:
+        content = json.loads(line)
+        closing = int(content["entries"]), bytes.fromhex(content["hash"])
+    except (KeyError, RecursionError, TypeError, ValueError) as error:
+        raise TranscriptError(f"{path} is cut off: its last line does not state the number of entries and their hash") from error
+    if _canonical({"entries": closing[0], "hash": closing[1].hex()}) != line:
+        raise TranscriptError(f"{path}: its last line is not in canonical form")
+    return closing
+
+
+def _for_everybody(line: bytes) -> bytes:
+    entry = read_entry(line)
+    if isinstance(entry, SignedMessage) and not is_public(decode(entry.message)):
+        return Sealed(entry.digest, entry.signature).encode()
+    return line
+
+
+def _canonical(content: dict[str, Any]) -> bytes:
+    return json.dumps(content, sort_keys=True, separators=(",", ":")).encode("ascii")
 
 
 def modulus_hash(key: PublicKey) -> bytes:

@@ -30,7 +30,7 @@ sys.modules["make_messages"] = make_messages
 _spec.loader.exec_module(make_messages)
 
 READY = OwnerReady(request="r", round=0, sender="alice", recipient="bob", rows=3)
-READY_BYTES = b'{"kind":"owner-ready","recipient":"bob","request":"r","round":0,"rows":3,"sender":"alice","version":1}'
+READY_BYTES = b'{"answers":"","kind":"owner-ready","recipient":"bob","request":"r","round":0,"rows":3,"sender":"alice","version":1}'
 
 
 def refusal(data: bytes) -> str:
@@ -70,7 +70,8 @@ def test_vectors_state_the_values_their_bytes_hold(entry: dict[str, Any]) -> Non
 def test_canonical_bytes_by_hand() -> None:
     assert encode(READY) == READY_BYTES
     weights = InitialModel(request="é", round=2, sender="a", recipient="b", weights=(255, -16, 0))
-    text = '{"kind":"initial-model","recipient":"b","request":"\\u00e9","round":2,"sender":"a","version":1,"weights":["ff","-10","0"]}'
+    text = '{"answers":"","kind":"initial-model"'
+    text += ',"recipient":"b","request":"\\u00e9","round":2,"sender":"a","version":1,"weights":["ff","-10","0"]}'
     assert encode(weights) == text.encode("ascii")
 
 
@@ -130,6 +131,9 @@ def test_integers_too_long_for_pythons_decimal_form_arrive() -> None:
         (b'"round":0', b'"round":NaN', "round"),
         (b'"round":0', b'"round":Infinity', "round"),
         (b'"round":0', b'"round":' + b"9" * 5000, "not JSON"),
+        (b'"answers":""', b'"answers":"' + b"A" * 64 + b'"', "answers"),
+        (b'"answers":""', b'"answers":"' + b"a" * 63 + b'"', "answers"),
+        (b'"answers":""', b'"answers":null', "answers"),
         (b'"round":0,', b"", "missing or unknown fields round"),
         (b'"round":0', b'"extra":1,"round":0', "missing or unknown fields extra"),
         (b'"round":0', b'"round":0,"round":0', "not in canonical form"),
@@ -188,7 +192,7 @@ def test_deep_nesting_raises_nothing_else(depth: int, field: str) -> None:
     nested = b"[" * depth + b"]" * depth
     content = {"kind": b'"owner-ready"', "round": b"0", "version": b"1", field: nested}
     rest = b"".join(b',"' + name.encode() + b'":' + value for name, value in content.items())
-    assert refusal(b'{"rows":1,"sender":"a","recipient":"b","request":"r"' + rest + b"}")
+    assert refusal(b'{"answers":"","rows":1,"sender":"a","recipient":"b","request":"r"' + rest + b"}")
 
 
 # --- mutations ---------------------------------------------------------------------------------------------------
@@ -278,5 +282,5 @@ def test_a_field_of_any_other_value_is_refused_or_read_as_it_is_written(kind: st
 
 def test_two_messages_never_share_their_bytes() -> None:
     variants: list[Message] = [READY, *(replace(READY, **{name: "x"}) for name in ("request", "sender", "recipient"))]
-    variants += [replace(READY, round=1), replace(READY, rows=4)]
+    variants += [replace(READY, round=1), replace(READY, rows=4), replace(READY, answers="0" * 64)]
     assert len({encode(message) for message in variants}) == len(variants)

@@ -19,6 +19,7 @@ from deltaml_core.benchmarks.measure import Ledger, Measurement, Stopwatch, Wron
 from deltaml_core.errors import InsecureKeyWarning, NoiseMetricWarning
 from deltaml_core.messages import Refresh, Refreshed, Train, TrainAlone, Update
 from deltaml_core.schedule import Kind, schedule
+from deltaml_core.signatures import LocalSigner
 from deltaml_core.statistics import Array, Dataset, Statistics
 from deltaml_core.terms import TrainingTerms
 from deltaml_core.training import Session, TrainingResult, declared_ranges, train
@@ -191,8 +192,17 @@ def _pieces(setup: Setup, progress: Callable[[str], None]) -> Pieces:
         return TrainingTerms(declared_ranges(datasets), rounds=rounds, step=setup.step, key_bits=setup.key_bits)
 
     key = schemes.generate("paillier", setup.key_bits)
-    owners = {f"owner-{index + 1}": dataset for index, dataset in enumerate(datasets)}
-    session = Session("bench", terms(rounds), key, owners, validators=[f"owner-{index + 1}" for index in setup.validators])
+    signers = [LocalSigner() for _ in datasets]
+    session = Session(
+        "bench",
+        terms(rounds),
+        key,
+        {signer.address: dataset for signer, dataset in zip(signers, datasets, strict=True)},
+        validators=[signers[index].address for index in setup.validators],
+        buyer=LocalSigner(),
+        aggregator=LocalSigner(),
+        signers=signers,
+    )
     transport = session.transport
 
     def purpose(kind: str) -> str:
@@ -282,7 +292,7 @@ def _costs(setup: Setup, ours: float, result: TrainingResult, baseline: Baseline
 def _bytes(result: TrainingResult, baseline: Federation2019, key_bits: int) -> list[Measurement]:
     lengths: defaultdict[str, list[int]] = defaultdict(list)
     for entry in result.transcript.entries:
-        lengths[json.loads(entry)["kind"]].append(len(entry))
+        lengths[json.loads(entry)["message"]["kind"]].append(len(entry))
     return [
         Measurement(
             "bytes_" + kind.replace("-", "_"),

@@ -12,12 +12,13 @@ from typing import Any, cast
 from eth_account import Account
 from eth_account.messages import encode_typed_data
 from eth_account.signers.local import LocalAccount
-from eth_typing import ChecksumAddress
+from eth_typing import ChecksumAddress, Hash32
 from hexbytes import HexBytes
 from web3.types import TxParams
 
 from deltaml_core.chain.types import Statement
 from deltaml_core.errors import KeystoreError, WrongPasswordError
+from deltaml_core.signatures import signing_hash
 
 SCRYPT_ITERATIONS = 2**18
 """Work factor of a saved key: about a second for each guessed password."""
@@ -62,6 +63,10 @@ class Wallet:
         """A validator's signature (65 bytes, EIP-712) of a statement for one contract on one chain."""
         message = encode_typed_data(full_message=statement.typed_data(chain_id, contract))
         return bytes(self._account.sign_message(message).signature)
+
+    def sign(self, digest: bytes) -> bytes:
+        """The signature of the message with this SHA-256, as `signatures.Signer` says."""
+        return bytes(self._account.unsafe_sign_hash(Hash32(signing_hash(digest))).signature)
 
     def save(self, path: Path, password: str, *, iterations: int = SCRYPT_ITERATIONS) -> None:
         """Write the key as a version 3 keystore that only this user can read; never overwrites a file.

@@ -212,8 +212,10 @@ class Market:
             key,
             {address: by_address[address] for address in (*request.trainers, *request.validators)},
             validators=request.validators,
-            buyer=self.buyer.address,
-            aggregator=self.aggregator.address,
+            buyer=self.buyer.wallet,
+            aggregator=self.aggregator.wallet,
+            signers=[owner.wallet for owner in self.owners],
+            marketplace=(self.marketplace.chain_id, self.marketplace.address),
             initial=initial,
             initial_hash=request.terms.initial_model_hash,
         )

@@ -14,6 +14,7 @@ from deltaml_core.benchmarks import Measurement, render, to_json
 from deltaml_core.benchmarks.measure import Ledger, Stopwatch
 from deltaml_core.benchmarks.report import git_revision
 from deltaml_core.messages import Train
+from deltaml_core.signatures import LocalSigner
 from deltaml_core.transport.local import LocalTransport
 
 MEASUREMENTS = [
@@ -80,9 +81,11 @@ def test_a_ledger_books_silent_handling_with_the_next_answer(monkeypatch: pytest
     """Of two messages the second is answered; each handling takes a second."""
     now = [0.0]
     monkeypatch.setattr("time.process_time", lambda: now[0])
+    signer = LocalSigner()
+    name = signer.address
 
     def message(number: int) -> Train:
-        return Train(request="r", round=number, sender="a", recipient="b", scale=0, trainers=1, weights=())
+        return Train(request="r", round=number, sender=name, recipient=name, scale=0, trainers=1, weights=())
 
     class Role:
         def handle(self, asked: Train) -> list[Train]:
@@ -90,7 +93,7 @@ def test_a_ledger_books_silent_handling_with_the_next_answer(monkeypatch: pytest
             return [message(9)] if asked.round == 2 else []
 
     transport = LocalTransport()
-    transport.join("b", Role())
+    transport.join(signer, Role())
     transport.send([message(1), message(2)])
     ledger = Ledger(lambda kind: f"for {kind}")
     ledger.run(transport)

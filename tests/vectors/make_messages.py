@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from deltaml_core import messages
-from deltaml_core.messages import Large, Message
+from deltaml_core.messages import Digest, Large, Message
 
 PATH = Path(__file__).with_name("messages.json")
 BIG = 0x1234567890ABCDEF << 200
@@ -33,6 +33,7 @@ def value(name: str, hint: Any) -> Any:
     number = len(name)
     values: dict[Any, Any] = {
         str: f"{name}-é-1",
+        Digest: f"{number:064x}",
         bool: True,
         int: number,
         Large: -(BIG + number),
