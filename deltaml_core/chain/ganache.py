@@ -95,10 +95,10 @@ class GanacheProcess:
             raise LocalChainError("the local chain is running already")
         if not (CONTRACTS / "node_modules" / "ganache").is_dir():
             raise LocalChainError("Ganache is not installed: run `make setup`, or `npm ci --prefix contracts`")
-        options = self._options()
+        options, node = self._options(), find_node()
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed by stop()
         self._process = subprocess.Popen(
-            [find_node(), str(LAUNCHER)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, cwd=CONTRACTS
+            [node, str(LAUNCHER)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, cwd=CONTRACTS
         )
         try:
             ready = self._first_line(json.dumps(options))

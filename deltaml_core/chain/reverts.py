@@ -14,6 +14,7 @@ import requests
 from eth_abi.abi import decode
 from eth_abi.exceptions import DecodingError
 from eth_utils.abi import collapse_if_tuple
+from eth_utils.address import to_checksum_address
 from eth_utils.crypto import keccak
 from web3.exceptions import ContractLogicError, Web3Exception, Web3RPCError
 
@@ -79,6 +80,8 @@ def _named(entry: Mapping[str, Any], encoded: bytes) -> ContractError:
     values: dict[str, Any] = {}
     for field, value in zip(entry["inputs"], decoded, strict=True):
         known = _ENUMS.get(field.get("internalType", ""))
+        if field["type"] == "address":
+            value = to_checksum_address(value)
         values[field["name"]] = known(value) if known is not None and value in list(known) else value
     said = ", ".join(f"{key} = {getattr(value, 'name', value)}" for key, value in values.items())
     return ContractError(f"the contract refused with {name}({said})", name, values)

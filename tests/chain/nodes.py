@@ -55,14 +55,18 @@ class AnvilProcess:
                 self.url = f"http://{found[1]}"
                 self._web3 = Web3(Web3.HTTPProvider(self.url))
                 # What it goes on saying must be read, or it stops once the pipe is full.
-                threading.Thread(target=collections.deque, args=(self._process.stdout, 0), daemon=True).start()
+                self._reader = threading.Thread(target=collections.deque, args=(self._process.stdout, 0), daemon=True)
+                self._reader.start()
                 return self
         raise AssertionError(f"Anvil did not start: {said}")
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         assert self._process.stdin is not None
+        assert self._process.stdout is not None
         self._process.stdin.close()
         self._process.wait()
+        self._reader.join()
+        self._process.stdout.close()
 
     def fund(self, address: str, amount_wei: int) -> None:
         web3_balance = self._web3.eth.get_balance(Web3.to_checksum_address(address))

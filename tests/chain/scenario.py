@@ -8,7 +8,7 @@ from typing import Any
 from nodes import DevNode
 from web3 import Web3
 
-from deltaml_core.chain import Marketplace, Receipt, Request, Role, Statement, Terms, Wallet, to_units
+from deltaml_core.chain import Marketplace, Receipt, Request, Role, Statement, Status, Terms, Wallet, to_units
 
 ETHER = 10**18
 HOUR = 3600
@@ -20,6 +20,7 @@ class CheckedMarketplace(Marketplace):
     def __init__(self, web3: Web3, address: str) -> None:
         super().__init__(web3, address)
         self.accounts: set[str] = set()
+        self.ended: set[int] = set()
         self.transactions_checked = 0
 
     def _write(self, wallet: Wallet, name: str, *arguments: Any, value_wei: int = 0) -> Receipt:
@@ -30,7 +31,9 @@ class CheckedMarketplace(Marketplace):
         return receipt
 
     def check_balance_equation(self) -> None:
-        locked_wei = sum(self.request(request_id).locked_wei for request_id in self.requests())
+        running = [self.request(request_id) for request_id in self.requests() if request_id not in self.ended]
+        self.ended |= {request.id for request in running if request.status >= Status.SETTLED}
+        locked_wei = sum(request.locked_wei for request in running)
         credits_wei = sum(self.credit_wei(account) for account in self.accounts)
         assert self.balance_wei() == locked_wei + credits_wei
 
