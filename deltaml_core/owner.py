@@ -127,7 +127,7 @@ class Validator:
         """
         self._party = party
         self._aggregator = ""
-        self._scales = {step.round: step.scale for step in party.steps if step.kind is Kind.EVALUATE}
+        self._measured = [(step.round, step.scale) for step in party.steps if step.kind is Kind.EVALUATE]
         dataset = dataset.select(party.terms.requirements)
         self._rows = dataset.rows
         self._metrics = NoiseValidator(party, dataset)
@@ -163,9 +163,10 @@ class Validator:
 
     def _measure(self, asked: Evaluate) -> list[Message]:
         terms = self._party.terms
-        federated = asked.numerator == asked.denominator == 1 and self._scales.get(asked.round) == asked.scale
-        coalition = asked.round == terms.rounds and asked.scale == terms.base_scale + terms.map_bits
-        if not (federated or coalition) or not (1 <= asked.numerator <= _MAXIMUM_PARTIES and 1 <= asked.denominator <= _MAXIMUM_PARTIES):
+        federated = asked.evaluation < len(self._measured)
+        due = self._measured[asked.evaluation] if federated else (terms.rounds, terms.base_scale + terms.map_bits)
+        largest = 1 if federated else _MAXIMUM_PARTIES
+        if (asked.round, asked.scale) != due or not (1 <= asked.numerator <= largest and 1 <= asked.denominator <= largest):
             raise self._party.unexpected(asked, "it is not on the schedule")
         answers = self._metrics.measure(asked)
         if federated:
