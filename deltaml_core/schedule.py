@@ -7,7 +7,8 @@ derive the same schedule and refuse a message that is not on it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from bisect import bisect_right
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from deltaml_core.errors import ScaleBudgetError
@@ -112,13 +113,16 @@ def _slot_width(terms: TrainingTerms, scale: int) -> int:
     return _residual_bits(terms, scale) + MASK_BITS + 2
 
 
-def _check_capacity(terms: TrainingTerms, capacity: int) -> None:
+def _needed(terms: TrainingTerms) -> int:
     solo_scale = terms.base_scale + terms.map_bits  # of the coalitions' models
-    needed = max(_round_bits(terms, terms.base_scale), _slot_width(terms, solo_scale))
-    lacking = needed - capacity
+    return max(_round_bits(terms, terms.base_scale), _slot_width(terms, solo_scale))
+
+
+def _check_capacity(terms: TrainingTerms, capacity: int) -> None:
+    lacking = _needed(terms) - capacity
     if lacking <= 0:
         return
-    rounds = terms.rounds >> lacking  # halving the rounds saves one bit
+    rounds = bisect_right(range(1, terms.rounds + 1), capacity, key=lambda fewer: _needed(replace(terms, rounds=fewer)))
     fewer = f", or at most {rounds} rounds" if rounds else ""
     raise ScaleBudgetError(
         f"a {terms.key_bits}-bit key is too small for {terms.rounds} rounds on these ranges: use one of at least "
