@@ -196,7 +196,8 @@ class Aggregator:
     def _average(self, update: Update) -> list[Message]:
         if not self._gather(update, Kind.TRAIN, self._scale + self._party.terms.map_bits):
             return []
-        self._weights = self._party.key.rerandomise(self._sum([self._answers[trainer].weights for trainer in self._trainers]))
+        average = self._sum([self._answers[trainer].weights for trainer in self._trainers])
+        self._weights = self._party.key.rerandomise_from(self.transcript.blinding("average", update.round), average)
         self._scale += self._party.terms.map_bits
         self._answers = {}
         return self._advance()
@@ -268,11 +269,13 @@ class Aggregator:
 
     def _coalition_weights(self, coalition: Coalition) -> Ciphertexts:
         """The sum of the members' solo models, each divided by the number of trainers; for nobody, the mean predictor."""
-        solos = {trainer: answer for trainer, answer in self._answers.items() if isinstance(answer, SoloModel)}
+        key, solos = self._party.key, {trainer: answer for trainer, answer in self._answers.items() if isinstance(answer, SoloModel)}
         if coalition:
-            return self._party.key.rerandomise(self._sum([solos[member].weights for member in coalition]))
-        mean = self._sum([solos[trainer].target_share for trainer in self._trainers])
-        return self._party.key.encrypt([0] * (self._party.terms.weights - 1)) + self._party.key.rerandomise(mean)
+            weights = self._sum([solos[member].weights for member in coalition])
+        else:
+            mean = self._sum([solos[trainer].target_share for trainer in self._trainers])
+            weights = key.scale(mean * (self._party.terms.weights - 1), [0] * (self._party.terms.weights - 1)) + mean
+        return key.rerandomise_from(self.transcript.blinding("coalition", *coalition), weights)
 
     def _propose(self) -> list[Message]:
         errors = dict(self.history)

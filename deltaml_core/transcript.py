@@ -32,6 +32,7 @@ from deltaml_core.signatures import SIGNATURE_BYTES, SignedMessage
 from deltaml_core.terms import RequestDocument
 
 _VERSION = 1
+_CLOSING = re.compile(rb'\{"entries":(0|[1-9][0-9]{0,14}),"hash":"([0-9a-f]{64})","seed":"([0-9a-f]{64}|)"\}')
 _SEALED = re.compile(rb'\{"digest":"([0-9a-f]{64})","signature":"([0-9a-f]{%d})"\}' % (2 * SIGNATURE_BYTES))
 
 
@@ -132,16 +133,49 @@ def chained(previous: bytes, entry: SignedMessage | Sealed) -> bytes:
     return hashlib.sha256(previous + hashlib.sha256(entry.digest + entry.signature).digest()).digest()
 
 
+@dataclass(frozen=True)
+class Closing:
+    """A file's last line, which shows that it is whole.
+
+    Attributes:
+        entries: how many there are.
+        hash: of them all.
+        seed: the aggregator's; empty in the public part.
+    """
+
+    entries: int
+    hash: bytes
+    seed: bytes
+
+    def encode(self) -> bytes:
+        """Canonical JSON, one line."""
+        return _canonical({"entries": self.entries, "hash": self.hash.hex(), "seed": self.seed.hex()})
+
+    @classmethod
+    def decode(cls, line: bytes) -> Self:
+        """Read a last line.
+
+        Raises:
+            TranscriptError: it is none.
+        """
+        if not (match := _CLOSING.fullmatch(line)):
+            raise TranscriptError("the transcript is cut off: its last line does not state the number of its entries and their hash")
+        return cls(int(match[1]), *(bytes.fromhex(match[group].decode("ascii")) for group in (2, 3)))
+
+
 class Transcript:
     """Signed messages with a hash chained over them.
 
     Attributes:
         header: what the run was about.
         entries: each message's line, signed or sealed.
+        seed: what the aggregator's randomness followed from, 32 secret bytes, so that an auditor can recompute its products; empty in
+            the public part. The hash does not cover it: a wrong one can only make an honest product look wrong.
     """
 
-    def __init__(self, header: Header, entries: Sequence[bytes] = ()) -> None:
-        """A record that begins with these entries; they are not checked, `audit` does that."""
+    def __init__(self, header: Header, entries: Sequence[bytes] = (), seed: bytes | None = None) -> None:
+        """A record that begins with these entries; they are not checked, `audit` does that. By default its seed is new."""
+        self.seed = secrets.token_bytes(32) if seed is None else seed
         self.header = header
         self.entries = list(entries)
         self._hash = self.first_hash
@@ -150,6 +184,10 @@ class Transcript:
     def append(self, message: SignedMessage) -> None:
         """Add the next message."""
         self.entries.append(message.encode())
+
+    def blinding(self, *purpose: str | int) -> bytes:
+        """The seed of the aggregator's randomness for one purpose; see `PublicKey.rerandomise_from`."""
+        return hashlib.sha256(self.seed + json.dumps(purpose).encode("ascii")).digest()
 
     @property
     def first_hash(self) -> bytes:
@@ -175,8 +213,8 @@ class Transcript:
 
     @property
     def is_public(self) -> bool:
-        """Whether entries are sealed."""
-        return any(_SEALED.fullmatch(line) for line in self.entries)
+        """Whether it is the part that everybody may read."""
+        return not self.seed
 
     def messages(self) -> list[Message]:
         """All messages that are shown, decoded; their signatures are not checked again."""
@@ -185,7 +223,7 @@ class Transcript:
 
     def public(self) -> Transcript:
         """The same record for everybody: under the same hash, with what must not be read sealed."""
-        return Transcript(self.header, [_for_everybody(line) for line in self.entries])
+        return Transcript(self.header, [_for_everybody(line) for line in self.entries], seed=b"")
 
     def save(self, path: Path) -> None:
         """Write the file, complete or not at all. A record with messages that are not public is readable by this user only.
@@ -193,7 +231,7 @@ class Transcript:
         Raises:
             OSError: it cannot be written.
         """
-        closing = _canonical({"entries": len(self.entries), "hash": self.hash.hex()})
+        closing = Closing(len(self.entries), self.hash, self.seed).encode()
         unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
         descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644 if self.is_public else 0o600)
         try:
@@ -212,16 +250,15 @@ class Transcript:
         Raises:
             TranscriptError: it cannot be read, its header is none, or its end is missing.
         """
-        transcript, _ = load_with_closing(path)
-        return transcript
+        return load_with_closing(path)[0]
 
     def __len__(self) -> int:
         """Number of messages."""
         return len(self.entries)
 
 
-def load_with_closing(path: Path) -> tuple[Transcript, tuple[int, bytes]]:
-    """A file's transcript, and the number of entries and the hash that its last line states.
+def load_with_closing(path: Path) -> tuple[Transcript, Closing]:
+    """A file's transcript, and what its last line states.
 
     Raises:
         TranscriptError: it cannot be read, its header is none, or its end is missing.
@@ -232,19 +269,9 @@ def load_with_closing(path: Path) -> tuple[Transcript, tuple[int, bytes]]:
         raise TranscriptError(f"{path} cannot be read: {error.strerror}") from error
     if len(lines) < 3 or lines[-1]:
         raise TranscriptError(f"{path} is cut off: a transcript has a header and ends in a line with its hash")
-    header, *entries, closing, _ = lines
-    return Transcript(Header.from_json(header), entries), _read_closing(closing, path)
-
-
-def _read_closing(line: bytes, path: Path) -> tuple[int, bytes]:
-    try:
-        content = json.loads(line)
-        closing = int(content["entries"]), bytes.fromhex(content["hash"])
-    except (KeyError, RecursionError, TypeError, ValueError) as error:
-        raise TranscriptError(f"{path} is cut off: its last line does not state the number of entries and their hash") from error
-    if _canonical({"entries": closing[0], "hash": closing[1].hex()}) != line:
-        raise TranscriptError(f"{path}: its last line is not in canonical form")
-    return closing
+    header, *entries, last, _ = lines
+    closing = Closing.decode(last)
+    return Transcript(Header.from_json(header), entries, closing.seed), closing
 
 
 def _for_everybody(line: bytes) -> bytes:

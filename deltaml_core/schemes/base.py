@@ -89,6 +89,12 @@ class PublicKey(Protocol):
     def rerandomise(self, values: Ciphertexts) -> Ciphertexts:
         """The same plaintexts under new randomness. *Fresh.*"""
 
+    def rerandomise_from(self, seed: bytes, values: Ciphertexts) -> Ciphertexts:
+        """The same plaintexts under randomness that follows from a secret seed: who is shown the seed can check what was done.
+
+        *Fresh* for everybody else, if a seed is used for one purpose only and never again.
+        """
+
     def check(self, values: Sequence[int], count: int, sender: str) -> Ciphertexts:
         """Validate numbers that arrived: their count, range and that they are units.
 

@@ -58,7 +58,7 @@ def multiply(bases: Sequence[int], exponents: ExponentMatrix, modulus: mpz) -> l
 
 
 class FixedBase:
-    """Powers of one base to secret random exponents, through a table of `base ** (digit << position)`.
+    """Powers of one base to secret exponents, through a table of `base ** (digit << position)`.
 
     Memory: `2**window * bits / window` numbers; 3 MB for 320 bits, a window of 7 and a modulus of 4096 bits.
     """
@@ -79,7 +79,10 @@ class FixedBase:
 
     def random_power(self) -> mpz:
         """`base ** a` for a fresh a of `bits` bits that nobody keeps."""
-        exponent = secrets.randbits(self.bits)
+        return self.power(secrets.randbits(self.bits))
+
+    def power(self, exponent: int) -> mpz:
+        """`base ** exponent`, for an exponent of at most `bits` bits."""
         mask = (1 << self._window) - 1
         product = mpz(1)
         for column in self._columns:

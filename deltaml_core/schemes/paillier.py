@@ -10,6 +10,7 @@ powers `h**a` of a random n-th power `h = (-x**2)**n` (Damgård, Jurik & Nielsen
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 from collections.abc import Sequence
 from functools import cached_property
@@ -66,7 +67,16 @@ class PaillierPublicKey:
 
     @cached_property
     def _zeros(self) -> FixedBase:
-        x = mpz(secrets.randbelow(self.modulus - 2) + 2)
+        return self._powers_of(mpz(secrets.randbelow(self.modulus - 2) + 2))
+
+    @cached_property
+    def _agreed_zeros(self) -> FixedBase:
+        """As `_zeros`, of an x that follows from the modulus."""
+        length = (self.bits + SHORT_RANDOMNESS_BITS) // 8
+        digest = hashlib.shake_256(b"DeltaML base v1" + self.modulus.to_bytes((self.bits + 7) // 8)).digest(length)
+        return self._powers_of(int.from_bytes(digest) % self._n)
+
+    def _powers_of(self, x: mpz) -> FixedBase:
         h = gmpy2.powmod(-x * x % self._n_squared, self._n, self._n_squared)
         return FixedBase(h, self._n_squared, SHORT_RANDOMNESS_BITS)
 
@@ -116,6 +126,14 @@ class PaillierPublicKey:
     def rerandomise(self, values: Ciphertexts) -> Ciphertexts:
         """The same plaintexts under new randomness."""
         return self.add_plain(values, (0,) * len(values))
+
+    def rerandomise_from(self, seed: bytes, values: Ciphertexts) -> Ciphertexts:
+        """The same plaintexts under randomness that follows from a secret seed."""
+        length = SHORT_RANDOMNESS_BITS // 8
+        stream = hashlib.shake_256(b"DeltaML zeros v1" + seed).digest(length * len(values))
+        exponents = (int.from_bytes(stream[start : start + length]) for start in range(0, len(stream), length))
+        zeros = map(self._agreed_zeros.power, exponents)
+        return tuple(int(value * zero % self._n_squared) for value, zero in zip(values, zeros, strict=True))
 
     def check(self, values: Sequence[int], count: int, sender: str) -> Ciphertexts:
         """Refuse what is not `count` units mod n**2: a factor of n among them would break the key or the sum it enters."""

@@ -113,6 +113,10 @@ class PlainKey:
         """The values themselves."""
         return values
 
+    def rerandomise_from(self, seed: bytes, values: Ciphertexts) -> Ciphertexts:
+        """The values themselves."""
+        return values
+
     def check(self, values: Sequence[int], count: int, sender: str) -> Ciphertexts:
         """Count and range."""
         if len(values) != count:
