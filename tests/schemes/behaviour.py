@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from deltaml_core.errors import CiphertextError
+from deltaml_core.errors import CiphertextError, PublicKeyError
 from deltaml_core.fixedpoint import Slots
 from deltaml_core.schemes.base import PrivateKey, PublicKey
 
@@ -100,6 +101,29 @@ class SchemeBehaviour:
             with pytest.raises(CiphertextError, match=rf"^from eve: expected {count} .*, got {len(a)}$") as refused:
                 self.public.check(values, count, "eve")
             assert refused.value.sender == "eve"
+
+    @shared
+    @given(vectors)
+    def test_openings_say_what_is_held_and_prove_it(self, a: list[int]) -> None:
+        values = self.public.encrypt(a)
+        openings = self.private.open(values)
+        assert [opening.plaintext for opening in openings] == a
+        for value, opening in zip(values, openings, strict=True):
+            assert self.public.verify(value, opening)
+            assert not self.public.verify(value, replace(opening, plaintext=opening.plaintext + 1))
+            assert not self.public.verify(value, replace(opening, plaintext=-opening.plaintext - 1))
+
+    def test_an_opening_belongs_to_its_ciphertext(self) -> None:
+        first, second = self.public.encrypt([5, 6])
+        for_first, for_second = self.private.open((first, second))
+        assert not self.public.verify(first, for_second)
+        assert not self.public.verify(second, for_first)
+
+    def test_the_modulus_comes_with_its_proof(self) -> None:
+        proof = self.private.prove_modulus()
+        self.public.check_modulus(256, proof)
+        with pytest.raises(PublicKeyError, match="the modulus has 256 bits, but the terms state 258"):
+            self.public.check_modulus(258, proof)
 
     def test_rows_that_do_not_match_are_an_error(self) -> None:
         one, two = self.public.encrypt([1]), self.public.encrypt([1, 2])

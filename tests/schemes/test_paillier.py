@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from deltaml_core import schemes
 from deltaml_core.errors import CiphertextError, PublicKeyError, TermsError
 from deltaml_core.fixedpoint import Slots
+from deltaml_core.schemes.base import Opening
 from deltaml_core.schemes.paillier import PaillierPrivateKey, PaillierPublicKey
 
 KEY = key_pair("paillier", 256)
@@ -114,6 +115,36 @@ def test_every_participant_has_short_randomness_of_its_own(monkeypatch: pytest.M
     assert len(zeros) == len(lengths) == 5
     assert all(KEY.decrypt(zero) == [0] for zero in zeros)
     assert min(lengths) >= 2 * 128
+
+
+# --- openings ----------------------------------------------------------------------------------------------------
+
+
+def test_an_opening_is_the_encryptions_own_randomness() -> None:
+    key, p, q = textbook_key()
+    n, r = p * q, 123456789
+    ciphertext = (1 + n * 42) * pow(r, n, n * n) % (n * n)
+    assert key.open((ciphertext,)) == [Opening(42, r)]
+
+
+@pytest.mark.parametrize("randomness", [0, 1, -1, N, 2 * N])
+def test_other_randomness_does_not_pass(randomness: int) -> None:
+    (ciphertext,) = PUBLIC.encrypt([7])
+    (opening,) = KEY.open((ciphertext,))
+    assert PUBLIC.verify(ciphertext, opening)
+    assert not PUBLIC.verify(ciphertext, Opening(7, randomness))
+    assert not PUBLIC.verify(ciphertext, Opening(7, opening.randomness + N)), "one form only"
+    assert not PUBLIC.verify(ciphertext + N * N, opening)
+
+
+def test_an_opening_with_a_fault_in_one_half_is_not_shown() -> None:
+    """Its difference from the right one would share a factor with n."""
+    key, _, _ = textbook_key()
+    (ciphertext,) = key.public.encrypt([7])
+    prime, exponent = key._roots[0]
+    key._roots[0] = prime, exponent + 1
+    with pytest.raises(PublicKeyError, match="so it was not shown"):
+        key.open((ciphertext,))
 
 
 # --- what is refused ---------------------------------------------------------------------------------------------
