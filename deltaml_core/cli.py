@@ -1,4 +1,7 @@
-"""`deltaml`: the demo and the benchmarks from a terminal."""
+"""`deltaml`: the demo and the benchmarks from a terminal.
+
+What the commands do is imported when one of them runs: help comes at once, and Ctrl-C is heeded from the first moment on.
+"""
 
 from __future__ import annotations
 
@@ -11,19 +14,14 @@ from decimal import Decimal, InvalidOperation
 from types import FrameType
 
 from rich.console import Console
+from rich.padding import Padding
+from rich.text import Text
 
-from deltaml_core import benchmarks
-from deltaml_core.chain.connection import connect
-from deltaml_core.chain.ganache import DEFAULT_CHAIN_ID, GanacheProcess
-from deltaml_core.chain.marketplace import Marketplace
-from deltaml_core.chain.wallet import Wallet
-from deltaml_core.demo import report
-from deltaml_core.demo.display import LiveDisplay
-from deltaml_core.demo.market import ETHER, PAPER_REQUIREMENTS, PAPER_VALIDATOR, paper_market
 from deltaml_core.errors import DeltaMLError, PrivacyWarning
-from deltaml_core.terms import TrainingTerms
 
 EXIT_FAILED, EXIT_INTERRUPTED = 1, 130
+_ETHER = 10**18
+_INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -32,21 +30,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         0 when it worked, 1 when something was refused (said on standard error), 2 for a wrong call, 130 when interrupted.
     """
-    parser = _parser()
-    chosen = parser.parse_args(arguments)
     errors = Console(stderr=True)
-    signal.signal(signal.SIGTERM, _interrupt)
-    warnings.showwarning = lambda message, category, *_: errors.print(  # type: ignore[assignment]
-        f"[yellow]{category.__name__}[/]: {message}", highlight=False
-    )
-    warnings.simplefilter("once", PrivacyWarning)
     try:
-        exit_code: int = chosen.run(chosen, errors)
+        for number in _INTERRUPTS:
+            signal.signal(number, _interrupt)
+        chosen = _parser().parse_args(arguments)
+        console = errors if chosen.json else Console()
+        _show_warnings(console if console.is_interactive else errors)
+        exit_code: int = chosen.run(chosen, console)
     except DeltaMLError as error:
-        errors.print(f"[bold red]{type(error).__name__}[/]: {error}", highlight=False)
+        said = ". ".join([str(error), *getattr(error, "__notes__", [])])
+        errors.print(Text.assemble((type(error).__name__, "bold red"), f": {said}"), soft_wrap=True)
         return EXIT_FAILED
     except KeyboardInterrupt:
-        errors.print("interrupted: everything this command started has been stopped")
+        for number in _INTERRUPTS:
+            signal.signal(number, signal.SIG_IGN)
+        errors.print("interrupted: everything this command started has been stopped", soft_wrap=True)
         return EXIT_INTERRUPTED
     return exit_code
 
@@ -64,8 +63,8 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--json", action="store_true", help="print one JSON object on standard output, progress on standard error")
     demo.add_argument("--rounds", type=int, default=100, help="rounds of training (default 100)")
     demo.add_argument("--key-bits", type=int, default=2048, help="length of the buyer's key (default 2048)")
-    demo.add_argument("--escrow", type=_wei, default=5 * ETHER, metavar="ETHER", help="what the buyer locks (default 5)")
-    demo.add_argument("--port", type=int, default=None, help="port of the local chain (default: a free one)")
+    demo.add_argument("--escrow", type=_wei, default=5 * _ETHER, metavar="ETHER", help="what the buyer locks of its 10 ether (default 5)")
+    demo.add_argument("--port", type=_port, default=None, help="port of the local chain (default: a free one)")
     demo.set_defaults(run=_demo, shuffle=False)
 
     bench = commands.add_parser("bench", help="measure against the arithmetic of 2019, in one run and one process")
@@ -75,43 +74,60 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _demo(chosen: argparse.Namespace, errors: Console) -> int:
-    console = errors if chosen.json else Console()
+def _demo(chosen: argparse.Namespace, console: Console) -> int:
+    from deltaml_core.demo import play, report
+    from deltaml_core.demo.market import PAPER_REQUIREMENTS
+    from deltaml_core.terms import TrainingTerms
+
     terms = TrainingTerms(PAPER_REQUIREMENTS, rounds=chosen.rounds, key_bits=chosen.key_bits)
-    console.print("Starting a local Ganache and deploying the marketplace", highlight=False)
-    with GanacheProcess(chosen.port) as ganache:
-        deployer = Wallet.create()
-        ganache.fund(deployer.address, ETHER)
-        market = paper_market(ganache, Marketplace.deploy(connect(ganache.url, DEFAULT_CHAIN_ID), deployer))
-        names = {participant.address: participant.name for participant in (market.buyer, market.aggregator, *market.owners)}
-        named = [] if chosen.shuffle else [market.owners[PAPER_VALIDATOR]]
-        with LiveDisplay(console, terms.rounds, names) as display:
-            market.on_event = display.show
-            result = market.run(terms, chosen.escrow, named)
+    result = play.play(console, terms, chosen.escrow, port=chosen.port, shuffle=chosen.shuffle)
     if chosen.json:
         print(report.to_json(result, terms))
     else:
-        report.show(result, console)
+        report.show(result, terms, console)
     return 0
 
 
-def _bench(chosen: argparse.Namespace, errors: Console) -> int:
+def _bench(chosen: argparse.Namespace, console: Console) -> int:
+    from deltaml_core import benchmarks
+
+    errors = Console(stderr=True)
     measurements = benchmarks.run_benchmarks(chosen.key_bits, progress=lambda text: errors.print(text, highlight=False))
     if chosen.json:
         print(benchmarks.to_json(measurements))
     else:
-        Console().print(benchmarks.render(measurements))
+        console.print(benchmarks.render(measurements))
     return 0
+
+
+def _show_warnings(console: Console) -> None:
+    """Each privacy warning once: indented where somebody looks on, one line in a file."""
+
+    def show(message: Warning | str, category: type[Warning], *_: object) -> None:
+        text = Text.assemble((category.__name__, "yellow"), f": {message}")
+        if console.is_interactive:
+            console.print(Padding(text, (0, 0, 0, 2)))
+        else:
+            console.print("  ", text, sep="", soft_wrap=True)
+
+    warnings.showwarning = show  # type: ignore[assignment]
+    warnings.simplefilter("once", PrivacyWarning)
 
 
 def _wei(text: str) -> int:
     try:
-        amount = Decimal(text) * ETHER
+        amount = Decimal(text) * _ETHER
     except InvalidOperation:
         raise argparse.ArgumentTypeError(f"{text!r} is not an amount of ether") from None
     if not amount.is_finite() or amount <= 0 or amount != int(amount):
         raise argparse.ArgumentTypeError(f"{text!r} is not a positive amount of whole wei")
     return int(amount)
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port: choose a number from 1 to 65535")
+    return int(text)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

@@ -6,6 +6,7 @@ and what everybody earned is what they could withdraw.
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -14,14 +15,15 @@ from pathlib import Path
 
 from deltaml_core import schemes
 from deltaml_core.buyer import initial_weights
-from deltaml_core.chain.events import Credited, Event, MetricRecorded, Settled
+from deltaml_core.chain.events import Cancelled, Credited, Event, Failed, MetricRecorded, Settled
 from deltaml_core.chain.ganache import GanacheProcess
 from deltaml_core.chain.marketplace import Marketplace
 from deltaml_core.chain.types import Request, Role, Statement, Status, Terms, from_units, modulus_hash
 from deltaml_core.chain.wallet import Wallet
 from deltaml_core.contributions import shares
-from deltaml_core.errors import ChainError, TermsError
+from deltaml_core.errors import ChainError, DeltaMLError, RequirementsError, TermsError
 from deltaml_core.metrics.base import Metric
+from deltaml_core.schedule import schedule
 from deltaml_core.schemes.base import Ciphertexts, PrivateKey
 from deltaml_core.statistics import Array, Column, Dataset, Requirements
 from deltaml_core.terms import RequestDocument, TrainingTerms
@@ -72,6 +74,8 @@ class MarketResult:
     Attributes:
         request: as the contract ended it.
         mse_history: (round, mse) from the contract's events, in squared target units.
+        roles: each owner's, "trainer" or "validator", by name.
+        rows: how many each owner has, by name.
         contributions: each trainer's share, by name.
         payouts_wei: what each owner and the aggregator were credited, by name.
         refund_wei: what the buyer was credited.
@@ -87,6 +91,7 @@ class MarketResult:
     request: Request
     mse_history: list[tuple[int, float]]
     roles: dict[str, str]
+    rows: dict[str, int]
     contributions: dict[str, float]
     payouts_wei: dict[str, int]
     refund_wei: int
@@ -122,27 +127,37 @@ class Market:
     def run(self, terms: TrainingTerms, escrow_wei: int, named_validators: Sequence[Participant] = ()) -> MarketResult:
         """Play a request from registration to the last withdrawal.
 
+        When something is refused on the way, everybody gets its money back and the error carries a note that says so.
+
         Args:
             terms: how to train.
             escrow_wei: what the buyer locks.
             named_validators: owners the request names as validators; nobody: the contract deals the roles.
 
         Raises:
+            ScaleBudgetError: the key is too small for the terms; nothing was posted.
+            RequirementsError: too few owners have matching data.
             ContractError, InsufficientFundsError, ChainError: the chain refused a step.
             DeltaMLError: a role refused one.
         """
         started = time.perf_counter()
-        self._register()
         key = schemes.generate(terms.scheme, terms.key_bits)
+        schedule(terms, key.public.capacity)
+        self._register()
         initial = initial_weights(terms, key)
         document = RequestDocument(terms, key.public.modulus)
         request_id = self._post(document, ciphertexts_hash(initial, key.public), escrow_wei, named_validators)
-        self._answer(request_id)
-        request = self._deal(request_id)
-        cpu = time.process_time()
-        session = self._train(request, RequestDocument.from_json(self.marketplace.requirements(request_id)), key, initial)
-        cpu = time.process_time() - cpu
-        self._settle(request, session)
+        try:
+            self._answer(request_id)
+            request = self._deal(request_id)
+            cpu = time.process_time()
+            session = self._train(request, RequestDocument.from_json(self.marketplace.requirements(request_id)), key, initial)
+            cpu = time.process_time() - cpu
+            self._settle(request, session)
+        except DeltaMLError as error:
+            with contextlib.suppress(ChainError):  # the chain itself may have gone
+                error.add_note(self._take_back(request_id))
+            raise
         session.deliver_model()
         return self._result(request_id, session, cpu, started)
 
@@ -171,20 +186,29 @@ class Market:
             validators=tuple(validator.address for validator in named_validators),
         )
         request_id = self.marketplace.create_request(self.buyer.wallet, terms, document.to_json(), escrow_wei)
-        self.marketplace.take_on(self.aggregator.wallet, request_id)
         self._read_events()
         return request_id
 
     def _answer(self, request_id: int) -> None:
-        """Every owner reads the request from the chain and accepts it if its data match."""
+        """The aggregator takes the request on; every owner reads it from the chain and accepts it if its data match."""
+        self.marketplace.take_on(self.aggregator.wallet, request_id)
+        self._read_events()
+        declined: dict[str, list[str]] = {}
         for owner in self.owners:
             dataset = _data_of(owner)
             document = RequestDocument.from_json(self.marketplace.requirements(request_id))
-            if dataset.mismatches(document.terms.requirements):
+            if mismatches := dataset.mismatches(document.terms.requirements):
+                declined[owner.name] = mismatches
                 self.marketplace.decline(owner.wallet, request_id)
             else:
                 self.marketplace.accept(owner.wallet, request_id, dataset.commitment(secrets.token_bytes(32)))
             self._read_events()
+        if declined:
+            reasons = "; ".join(f"{name}: {', '.join(mismatches)}" for name, mismatches in declined.items())
+            raise RequirementsError(
+                f"{len(self.owners) - len(declined)} of the {len(self.owners)} owners that request {request_id} needs have matching data; "
+                + reasons
+            )
 
     def _deal(self, request_id: int) -> Request:
         self.marketplace.close(self.buyer.wallet, request_id)
@@ -234,10 +258,28 @@ class Market:
         self.marketplace.confirm(self.buyer.wallet, request.id)
         self.marketplace.finalize(self.buyer.wallet, request.id)
         self._read_events()
-        for participant in (self.buyer, self.aggregator, *self.owners):
+        self._withdraw()
+
+    def _withdraw(self) -> None:
+        for participant in (*self.owners, self.aggregator, self.buyer):
             if self.marketplace.credit_wei(participant.address):
                 self.marketplace.withdraw(participant.wallet)
         self._read_events()
+
+    def _take_back(self, request_id: int) -> str:
+        """End a request that cannot go on by the contract's own rules, and say what became of its escrow."""
+        status = self.marketplace.request(request_id).status
+        if status is Status.OPEN:
+            self.marketplace.cancel(self.buyer.wallet, request_id)
+        elif status in (Status.CLOSED, Status.TRAINING):
+            self.ganache.increase_time(_TRAINING_SECONDS)  # to the deadline
+            self.marketplace.expire(self.buyer.wallet, request_id)
+        self._withdraw()
+        ends = [event for event in self._events if isinstance(event, Cancelled | Failed)]
+        if not ends:
+            return f"Request {request_id} was settled before"
+        verb = "was cancelled" if isinstance(ends[-1], Cancelled) else "has failed at its deadline"
+        return f"Request {request_id} {verb}: the buyer has {ends[-1].refund_wei / ETHER:g} ether of its escrow back"
 
     def _result(self, request_id: int, session: Session, cpu: float, started: float) -> MarketResult:
         request = self.marketplace.request(request_id)
@@ -258,6 +300,7 @@ class Market:
                 **{names[address]: "trainer" for address in request.trainers},
                 **{names[address]: "validator" for address in request.validators},
             },
+            rows={owner.name: _data_of(owner).rows for owner in self.owners},
             contributions={names[trainer]: share for trainer, share in zip(request.trainers, shares(request.gains), strict=True)},
             payouts_wei=paid,
             refund_wei=settled[-1].refund_wei,

@@ -1,10 +1,11 @@
-"""What the demo ends with: a table for people, or one JSON object for machines."""
+"""What the demo ends with: tables for people, or one JSON object for machines."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -13,6 +14,8 @@ from deltaml_core.terms import TrainingTerms
 
 THESIS_MSE = 3311.84
 THESIS_MINUTES = 15
+THESIS_ROUNDS = 100
+THESIS_VALIDATOR = "owner-2"
 
 
 def to_json(result: MarketResult, terms: TrainingTerms) -> str:
@@ -38,41 +41,62 @@ def to_json(result: MarketResult, terms: TrainingTerms) -> str:
     return json.dumps(content, indent=2)
 
 
-def show(result: MarketResult, console: Console) -> None:
+def show(result: MarketResult, terms: TrainingTerms, console: Console) -> None:
     """Who did what and earned what, the thesis's figures beside ours, and where to go next."""
+    console.print()
     console.print(_payouts(result))
-    console.print(_comparison(result))
-    console.print(
-        "Next: `make bench` measures this against the arithmetic of 2019; `deltaml demo --shuffle` lets the contract deal the roles;\n"
-        "`deltaml demo --json` prints all figures; `from deltaml_core import train` trains on your own data.",
-        highlight=False,
-    )
+    console.print(_comparison(result, terms))
+    console.print(_next())
 
 
 def _payouts(result: MarketResult) -> Table:
-    table = Table(title="Roles, contributions and payouts", title_justify="left")
+    table = _table("Roles, contributions and payouts")
     table.add_column("participant")
     table.add_column("role")
-    for heading in ("contribution", "ether", "wei"):
+    for heading in ("rows", "contribution", "ether"):
         table.add_column(heading, justify="right")
     for name, amount in result.payouts_wei.items():
-        role = result.roles.get(name, "aggregator")
-        share = f"{100 * result.contributions[name]:.2f} %" if name in result.contributions else "-"
-        table.add_row(name, role, share, f"{amount / ETHER:.4f}", f"{amount:,}")
-    table.add_row("buyer", "refund", "-", f"{result.refund_wei / ETHER:.4f}", f"{result.refund_wei:,}")
+        share = f"{100 * result.contributions[name]:.2f} %" if name in result.contributions else ""
+        table.add_row(name, result.roles.get(name, name), str(result.rows.get(name, "")), share, _exact(amount))
+    table.add_row("buyer", "refund", "", "", _exact(result.refund_wei))
     table.add_section()
     total = sum(result.payouts_wei.values()) + result.refund_wei
-    table.add_row("sum", f"escrow {result.request.escrow_wei / ETHER:g}", "", f"{total / ETHER:.4f}", f"{total:,}")
+    table.add_row("sum", "", "", "", _exact(total))
+    table.add_row("escrow", "", "", "", _exact(result.request.escrow_wei))
     return table
 
 
-def _comparison(result: MarketResult) -> Table:
-    table = Table(title="The thesis's experiment", title_justify="left")
+def _comparison(result: MarketResult, terms: TrainingTerms) -> Table:
+    table = _table("The thesis's experiment")
     table.add_column("")
     table.add_column("2019", justify="right")
-    table.add_column("now", justify="right")
-    table.add_row("final MSE", f"{THESIS_MSE}", f"{result.mse_history[-1][1]:.4f}")
-    table.add_row("time", f"about {THESIS_MINUTES} min", f"{result.wall_seconds:.1f} s ({result.cpu_seconds:.1f} s of computing)")
-    table.add_row("left in the contract", "-", f"{result.contract_balance_wei} wei")
-    table.add_row("gas of the whole request", "-", f"{result.gas:,}")
+    table.add_column("this run", justify="right")
+    validators = ", ".join(name for name, role in result.roles.items() if role == "validator")
+    table.add_row("final MSE", f"{THESIS_MSE:.2f}", f"{result.mse_history[-1][1]:.2f}")
+    table.add_row("time", f"about {THESIS_MINUTES} min", f"{result.wall_seconds:.1f} s")
+    table.add_row("rounds", str(THESIS_ROUNDS), str(terms.rounds))
+    table.add_row("validator", THESIS_VALIDATOR, validators)
+    table.add_row("key", "", f"{terms.key_bits} bits")
+    table.add_row("gas of all transactions", "", f"{result.gas:,}")
+    table.add_row("left in the contract", "", f"{result.contract_balance_wei} wei")
     return table
+
+
+def _next() -> Table:
+    table = Table(title="Where to go next", title_justify="left", title_style="bold", box=None, show_header=False, padding=(0, 2))
+    table.add_column(no_wrap=True)
+    table.add_column()
+    table.add_row("make demo ARGS=--shuffle", "the contract deals the roles")
+    table.add_row("make demo ARGS=--json", "every figure, and all recorded errors")
+    table.add_row("make bench", "against the arithmetic of 2019")
+    table.add_row("from deltaml_core import train", "the same on your own data, in Python")
+    return table
+
+
+def _table(title: str) -> Table:
+    return Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1))
+
+
+def _exact(amount_wei: int) -> str:
+    """An amount of ether with all of its 18 decimals."""
+    return f"{amount_wei // ETHER}.{amount_wei % ETHER:018d}"
