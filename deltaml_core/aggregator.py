@@ -1,6 +1,6 @@
 """The Federated Aggregator (T§7.1): walks the run's schedule, averages encrypted updates, and has the model measured.
 
-Who learns what: it sees ciphertexts only, and the metrics everybody sees; with `metrics="noise"` the validators' residuals too.
+Who learns what: it sees ciphertexts only, and the errors everybody sees; with `metrics="noise"` the validators' residuals too.
 """
 
 from __future__ import annotations
@@ -8,33 +8,32 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 
-from deltaml_core.contributions import Coalition, coalitions, gains
+from deltaml_core.contributions import Coalition, GramErrors, coalitions, gains, worst_harm
 from deltaml_core.errors import MessageError
+from deltaml_core.measurement import Measurement, Metric
 from deltaml_core.messages import (
     ApproveResult,
     FinalModel,
     InitialModel,
+    LeaveOut,
     Message,
-    MetricAnnounced,
-    MetricConfirmed,
-    OpenedResiduals,
     OwnerReady,
     ProposeResult,
-    Refresh,
-    Refreshed,
     Residuals,
     SoloModel,
+    SquaredErrors,
+    Subject,
     Train,
     TrainAlone,
     Update,
 )
-from deltaml_core.metrics.base import Evaluation, Metric
-from deltaml_core.metrics.noise import NoiseAggregator
+from deltaml_core.metrics import aggregator_part
+from deltaml_core.metrics.base import Evaluation, Finished, announcement
 from deltaml_core.party import Party
-from deltaml_core.schedule import Kind, Step, weight_slots
-from deltaml_core.schemes.base import Ciphertexts
-from deltaml_core.terms import RequestDocument
-from deltaml_core.transcript import Header, Transcript, ciphertexts_hash
+from deltaml_core.refresh import aggregator_refresh
+from deltaml_core.schedule import Kind, Step
+from deltaml_core.schemes.base import Ciphertexts, Opening
+from deltaml_core.transcript import Transcript, ciphertexts_hash
 
 
 class Aggregator:
@@ -42,38 +41,40 @@ class Aggregator:
 
     Attributes:
         history: (round, metric) of the federated model, as measured so far.
+        opening: the ciphertext of the latest of them with its opening, where the metrics prove one.
         gains: each trainer's gain in units of 10**-18, once measured.
-        approvals: the validators that stand for the proposed result.
+        left_out: trainers whose updates are no longer used (`robust`).
+        proposal: the result, as proposed to the validators.
+        approvals: the validators that stand for it.
         transcript: every message of the run; its transport writes it, the role reads its hash.
     """
 
     def __init__(
         self,
         party: Party,
-        buyer: str,
         trainers: Sequence[str],
         validators: Sequence[str],
+        transcript: Transcript,
         initial_hash: bytes | None = None,
-        transcript: Transcript | None = None,
     ) -> None:
         """Take the aggregator's seat.
 
         Args:
             party: the seat.
-            buyer: who holds the key.
             trainers: as the contract dealt them, in its order.
             validators: likewise.
+            transcript: what its transport writes.
             initial_hash: what the request states of the initial weights; None where no request stands behind the run.
-            transcript: what its transport writes; a new one by default.
 
         Raises:
             ScaleBudgetError: the key is too small for the terms.
         """
         self._party = party
-        self._buyer = buyer
         self._trainers = tuple(trainers)
+        self._active = self._trainers
         self._validators = tuple(validators)
-        self._metrics = NoiseAggregator(party, buyer, validators)
+        self._metrics = aggregator_part(party, validators)
+        self._refresh = aggregator_refresh(party, trainers, validators, transcript.blinding)
         self._agenda: deque[Step] = deque(party.steps)
         self._step: Step | None = None
         self._initial_hash = initial_hash
@@ -82,17 +83,17 @@ class Aggregator:
         self._weights: Ciphertexts = ()
         self._scale = party.terms.base_scale
         self._rows: dict[str, int] = {}
-        self._answers: dict[str, Update | SoloModel] = {}
+        self._updates: dict[str, Update] = {}
+        self._solo_models: dict[str, SoloModel] = {}
         self._evaluations: deque[Evaluation] = deque()
         self._measured = 0
         self._coalitions: dict[Coalition, Metric] = {}
         self.history: list[tuple[int, Metric]] = []
+        self.opening: tuple[int, Opening] | None = None
         self.gains: dict[str, int] = {}
+        self.left_out: list[str] = []
         self.proposal: ProposeResult | None = None
         self.approvals: list[str] = []
-        if transcript is None:
-            document = RequestDocument(party.terms, party.key.modulus)
-            transcript = Transcript(Header(party.request, document, buyer, party.name, self._trainers, self._validators))
         self.transcript = transcript
 
     @property
@@ -111,38 +112,31 @@ class Aggregator:
         Raises:
             MessageError: it is not due, or its numbers are malformed; it names the sender, and nothing has changed.
         """
-        self._party.admit(message)
+        self._party.admit(message, {self._party.buyer, *self._trainers, *self._validators})
         answers = self._dispatch(message)
         if self.gains and self.proposal is None:
             answers += self._propose()
         return answers
 
-    def deliver(self) -> Message:
-        """The final model for the buyer; to be sent once the contract has settled."""
-        return self._party.say(FinalModel, self._buyer, self._party.terms.rounds, scale=self._scale, weights=self._weights)
+    def deliver(self, recipient: str | None = None) -> Message:
+        """The final encrypted model: for the buyer once the contract has settled, for owners to keep."""
+        content = {"scale": self._scale, "weights": self._weights}
+        return self._party.say(FinalModel, recipient or self._party.buyer, self._party.terms.rounds, **content)
 
     def _dispatch(self, message: Message) -> list[Message]:
+        if isinstance(message, self._metrics.kinds):
+            return self._measure_on(message)
+        if isinstance(message, self._refresh.kinds):
+            return self._refresh_on(message)
         match message:
             case InitialModel():
                 return self._initialise(message)
             case OwnerReady():
                 return self._welcome(message)
             case Update():
-                return self._average(message)
-            case Refreshed():
-                return self._refreshed(message)
-            case Residuals():
-                if message.rows != self._rows.get(message.sender):
-                    raise self._party.unexpected(message, "it measures another number of rows than it reported")
-                return self._metrics.collect(message)
-            case OpenedResiduals():
-                self._from_buyer(message)
-                return self._metrics.unmask(message)
-            case MetricConfirmed():
-                self._from_buyer(message)
-                return self._record(*self._metrics.finish(message))
+                return self._collect_update(message)
             case SoloModel():
-                return self._compare(message)
+                return self._collect_solo_model(message)
             case ApproveResult():
                 return self._approved(message)
         raise self._party.unexpected(message)
@@ -177,123 +171,162 @@ class Aggregator:
         self._step = self._agenda.popleft()
         match self._step.kind:
             case Kind.TRAIN:
-                return self._ask_trainers(self._step.round)
+                return self._ask_trainers()
             case Kind.REFRESH:
-                slots = weight_slots(self._party.terms, self._party.key.capacity, self._scale)
-                offsets = slots.join_all([slots.offset] * len(self._weights))
-                packed = self._party.key.add_plain(self._party.key.pack(self._weights, slots), offsets)
-                return [self._party.say(Refresh, self._buyer, self._step.round, scale=self._scale, packed=packed)]
+                return self._refresh.begin(self._step.round, self._weights, self._scale)
             case Kind.EVALUATE:
-                self._evaluations.append(Evaluation(self._measured, self._step.round, self._weights, self._scale))
-                return self._measure_next()
+                return self._measure([Evaluation(self._measured, self._step.round, Subject.MODEL, self._weights, self._scale)])
             case Kind.CONTRIBUTIONS:
-                return self._ask_solo_models(self._step.round)
+                return self._ask_solo_models()
 
-    def _ask_trainers(self, number: int) -> list[Message]:
-        content = {"scale": self._scale, "trainers": len(self._trainers), "weights": self._weights}
-        return [self._party.say(Train, trainer, number, **content) for trainer in self._trainers]
+    def _ask_trainers(self) -> list[Message]:
+        self._updates = {}
+        content = {"scale": self._scale, "trainers": len(self._active), "weights": self._weights}
+        return [self._party.say(Train, trainer, self._current.round, **content) for trainer in self._active]
 
-    def _average(self, update: Update) -> list[Message]:
-        if not self._gather(update, Kind.TRAIN, self._scale + self._party.terms.map_bits):
+    def _collect_update(self, update: Update) -> list[Message]:
+        self._due(update, Kind.TRAIN, self._active, self._updates)
+        if update.scale != self._scale + self._party.terms.map_bits or update.trainers != len(self._active):
+            raise self._party.unexpected(update, "its scale or number of trainers is not what was asked for")
+        self._party.key.check(update.weights, self._party.terms.weights, update.sender)
+        self._updates[update.sender] = update
+        if len(self._updates) < len(self._active):
             return []
-        average = self._sum([self._answers[trainer].weights for trainer in self._trainers])
-        self._weights = self._party.key.rerandomise_from(self.transcript.blinding("average", update.round), average)
+        if self._party.terms.robust and len(self._active) > 1:
+            weights = tuple(value for trainer in self._active for value in self._updates[trainer].weights)
+            models = len(self._active)
+            evaluation = Evaluation(self._measured, update.round, Subject.UPDATES, weights, update.scale, models, numerator=models)
+            return self._measure([evaluation])
+        return self._average()
+
+    def _average(self) -> list[Message]:
+        total = self._sum([self._updates[trainer].weights for trainer in self._active])
+        seed = self.transcript.blinding("average", self._current.round)
+        self._weights = self._party.key.rerandomise_from(seed, total)
         self._scale += self._party.terms.map_bits
-        self._answers = {}
         return self._advance()
 
-    def _refreshed(self, message: Refreshed) -> list[Message]:
-        self._from_buyer(message)
-        if self._step is None or self._step.kind is not Kind.REFRESH or self._step.round != message.round:
-            raise self._party.unexpected(message)
-        self._weights = self._party.key.check(message.weights, self._party.terms.weights, message.sender)
-        self._scale = self._party.terms.base_scale
-        return self._advance()
+    def _average_without_harm(self, evaluation: Evaluation, gram: Measurement) -> list[Message]:
+        """Average the updates, or ask the round again without the trainer that makes every coalition worse."""
+        harmful = worst_harm(self._active, GramErrors(self._active, gram))
+        if harmful is None:
+            return self._average()
+        content = {"evaluation": evaluation.number, "trainers": self._active, "left": harmful}
+        notices = [self._party.say(LeaveOut, validator, evaluation.round, **content) for validator in self._validators]
+        self.left_out.append(harmful)
+        self._active = tuple(trainer for trainer in self._active if trainer != harmful)
+        return [*notices, *self._ask_trainers()]
+
+    def _refresh_on(self, message: Message) -> list[Message]:
+        if self._step is None or self._step.kind is not Kind.REFRESH:
+            raise self._party.unexpected(message, "no refresh is under way")
+        answers, weights = self._refresh.handle(message)
+        if not weights:
+            return answers
+        self._weights, self._scale = weights, self._party.terms.base_scale
+        return answers + self._advance()
 
     # --- measuring ---
 
+    def _measure(self, evaluations: Sequence[Evaluation]) -> list[Message]:
+        self._evaluations.extend(evaluations)
+        return self._measure_next()
+
     def _measure_next(self) -> list[Message]:
         self._measured += 1
-        return self._metrics.begin(self._evaluations[0])
+        return self._metrics.begin(self._evaluations.popleft())
 
-    def _record(self, evaluation: Evaluation, metric: Metric) -> list[Message]:
-        self._evaluations.popleft()
-        if evaluation.coalition is None:
-            self.history.append((evaluation.round, metric))
-            self._metric_hash = ciphertexts_hash(self._metrics.opened, self._party.key)
-        else:
-            self._coalitions[evaluation.coalition] = metric
-        announcements: list[Message] = [
-            self._party.say(
-                MetricAnnounced,
-                owner,
-                evaluation.round,
-                evaluation=evaluation.number,
-                of_coalition=evaluation.coalition is not None,
-                coalition=evaluation.coalition or (),
-                squared_error=metric.squared_error,
-                scale=metric.scale,
-                rows=metric.rows,
-            )
-            for owner in (*self._validators, *(self._trainers if evaluation.coalition is None else ()))
-        ]
+    def _measure_on(self, message: Message) -> list[Message]:
+        if isinstance(message, Residuals | SquaredErrors):
+            if message.rows != self._rows.get(message.sender):
+                raise self._party.unexpected(message, "it measures another number of rows than it reported")
+        answers, finished = self._metrics.handle(message)
+        return answers if finished is None else answers + self._measured_now(finished)
+
+    def _measured_now(self, finished: Finished) -> list[Message]:
+        evaluation, measurement = finished
+        if evaluation.subject is Subject.MODEL:
+            self._record(evaluation, measurement)
+            return [*(announcement(self._party, trainer, finished) for trainer in self._trainers), *self._advance()]
+        if evaluation.subject is Subject.UPDATES:
+            return self._average_without_harm(evaluation, measurement)
+        if evaluation.subject is Subject.COALITION:
+            self._coalitions[evaluation.coalition] = measurement.metric
         if self._evaluations:
-            return announcements + self._measure_next()
-        if evaluation.coalition is None:
-            return announcements + self._advance()
-        gained = gains(self._party.terms.contributions, self._trainers, self._coalitions)
+            return self._measure_next()
+        error = self._coalitions.__getitem__
+        if evaluation.subject is Subject.SOLO_MODELS:
+            error = GramErrors(self._trainers, measurement, self._coalitions[()])
+        gained = gains(self._party.terms.contributions, self._trainers, error, self.left_out)
         self.gains = dict(zip(self._trainers, gained, strict=True))
-        return announcements
+        return []
+
+    def _record(self, evaluation: Evaluation, measurement: Measurement) -> None:
+        self.history.append((evaluation.round, measurement.metric))
+        self._metric_hash = ciphertexts_hash(self._metrics.opened, self._party.key)
+        if self._metrics.openings:
+            self.opening = self._metrics.opened[0], self._metrics.openings[0]
 
     # --- contributions and the result ---
 
-    def _ask_solo_models(self, number: int) -> list[Message]:
-        content = {
-            "scale": self._party.terms.base_scale,
-            "trainers": len(self._trainers),
-            "rows": sum(self._rows[trainer] for trainer in self._trainers),
-            "weights": self._initial,
-        }
-        return [self._party.say(TrainAlone, trainer, number, **content) for trainer in self._trainers]
+    def _ask_solo_models(self) -> list[Message]:
+        rows = sum(self._rows[trainer] for trainer in self._trainers)
+        content = {"scale": self._party.terms.base_scale, "rows": rows, "weights": self._initial}
+        return [self._party.say(TrainAlone, trainer, self._current.round, **content) for trainer in self._trainers]
 
-    def _compare(self, solo: SoloModel) -> list[Message]:
+    def _collect_solo_model(self, solo: SoloModel) -> list[Message]:
+        self._due(solo, Kind.CONTRIBUTIONS, self._trainers, self._solo_models)
+        if solo.scale != self._party.terms.base_scale + self._party.terms.map_bits:
+            raise self._party.unexpected(solo, "its scale is not what was asked for")
+        self._party.key.check(solo.weights, self._party.terms.weights, solo.sender)
         self._party.key.check(solo.target_share, 1, solo.sender)
-        scale = self._party.terms.base_scale + self._party.terms.map_bits
-        if not self._gather(solo, Kind.CONTRIBUTIONS, scale):
-            return []
-        for number, coalition in enumerate(coalitions(self._party.terms.contributions, self._trainers), start=self._measured):
-            weights = self._coalition_weights(coalition)
-            factor = (len(self._trainers), len(coalition)) if coalition else (1, 1)
-            self._evaluations.append(Evaluation(number, solo.round, weights, scale, coalition, *factor))
-        return self._measure_next()
+        self._solo_models[solo.sender] = solo
+        return self._measure(self._comparisons(solo)) if len(self._solo_models) == len(self._trainers) else []
+
+    def _comparisons(self, solo: SoloModel) -> list[Evaluation]:
+        """What tells the coalitions' errors: one by one with the noise metric, else the mean predictor's and a Gram matrix."""
+        one_by_one = self._party.terms.metrics == "noise"
+        wanted = coalitions(self._party.terms.contributions, self._trainers) if one_by_one else [()]
+        evaluations = [
+            Evaluation(
+                self._measured + number,
+                solo.round,
+                Subject.COALITION,
+                self._coalition_weights(coalition),
+                solo.scale,
+                coalition=coalition,
+                denominator=max(1, len(coalition)),
+            )
+            for number, coalition in enumerate(wanted)
+        ]
+        if one_by_one:
+            return evaluations
+        weights = tuple(value for trainer in self._trainers for value in self._solo_models[trainer].weights)
+        number = self._measured + len(evaluations)
+        return [*evaluations, Evaluation(number, solo.round, Subject.SOLO_MODELS, weights, solo.scale, len(self._trainers))]
 
     def _coalition_weights(self, coalition: Coalition) -> Ciphertexts:
-        """The sum of the members' solo models, each divided by the number of trainers; for nobody, the mean predictor."""
-        key, solos = self._party.key, {trainer: answer for trainer, answer in self._answers.items() if isinstance(answer, SoloModel)}
+        """The sum of the members' solo models; for nobody, the mean predictor."""
+        key = self._party.key
         if coalition:
-            weights = self._sum([solos[member].weights for member in coalition])
+            weights = self._sum([self._solo_models[member].weights for member in coalition])
         else:
-            mean = self._sum([solos[trainer].target_share for trainer in self._trainers])
+            mean = self._sum([self._solo_models[trainer].target_share for trainer in self._trainers])
             weights = key.scale(mean * (self._party.terms.weights - 1), [0] * (self._party.terms.weights - 1)) + mean
         return key.rerandomise_from(self.transcript.blinding("coalition", *coalition), weights)
 
     def _propose(self) -> list[Message]:
         errors = dict(self.history)
-        proposals = [
-            self._party.say(
-                ProposeResult,
-                validator,
-                self._party.terms.rounds,
-                initial=errors[0].units,
-                final=errors[self._party.terms.rounds].units,
-                trainers=self._trainers,
-                gains=tuple(self.gains[trainer] for trainer in self._trainers),
-                weights_hash=self.weights_hash.hex(),
-                metric_hash=self._metric_hash.hex(),
-                transcript_hash=self.transcript.hash.hex(),
-            )
-            for validator in self._validators
-        ]
+        content = {
+            "initial": errors[0].units,
+            "final": errors[self._party.terms.rounds].units,
+            "trainers": self._trainers,
+            "gains": tuple(self.gains[trainer] for trainer in self._trainers),
+            "weights_hash": self.weights_hash.hex(),
+            "metric_hash": self._metric_hash.hex(),
+            "transcript_hash": self.transcript.hash.hex(),
+        }
+        proposals = [self._party.say(ProposeResult, validator, self._party.terms.rounds, **content) for validator in self._validators]
         self.proposal = proposals[0]
         return list(proposals)
 
@@ -302,22 +335,22 @@ class Aggregator:
             raise self._party.unexpected(message, "it is not a validator, has approved before, or nothing was proposed")
         if message.weights_hash != self.proposal.weights_hash:
             raise MessageError("it approves other weights than those proposed", message.sender)
+        was_done = self.done
         self.approvals.append(message.sender)
-        return []
+        return [self.deliver(owner) for owner in (*self._trainers, *self._validators)] if self.done and not was_done else []
 
     # --- common ---
 
-    def _gather(self, answer: Update | SoloModel, kind: Kind, scale: int) -> bool:
-        """Keep a trainer's answer; True once all are there."""
+    @property
+    def _current(self) -> Step:
+        assert self._step is not None  # set before anybody is asked for anything
+        return self._step
+
+    def _due(self, answer: Message, kind: Kind, expected: Sequence[str], answered: dict[str, Update] | dict[str, SoloModel]) -> None:
         if self._step is None or self._step.kind is not kind or self._step.round != answer.round:
             raise self._party.unexpected(answer)
-        if answer.sender not in self._trainers or answer.sender in self._answers:
-            raise self._party.unexpected(answer, "it is not a trainer, or has answered")
-        if answer.scale != scale:
-            raise MessageError(f"{answer.kind}: it answers at a scale of {answer.scale} bits instead of {scale}", answer.sender)
-        self._party.key.check(answer.weights, self._party.terms.weights, answer.sender)
-        self._answers[answer.sender] = answer
-        return len(self._answers) == len(self._trainers)
+        if answer.sender not in expected or answer.sender in answered:
+            raise self._party.unexpected(answer, "it was not asked, or has answered")
 
     def _sum(self, vectors: Sequence[Ciphertexts]) -> Ciphertexts:
         total = vectors[0]
@@ -326,5 +359,5 @@ class Aggregator:
         return total
 
     def _from_buyer(self, message: Message) -> None:
-        if message.sender != self._buyer:
-            raise self._party.unexpected(message, f"only {self._buyer} may say that")
+        if message.sender != self._party.buyer:
+            raise self._party.unexpected(message, f"only {self._party.buyer} may say that")

@@ -1,49 +1,146 @@
 """How much each trainer contributed, from the errors of coalitions' models (T§7.5; protocol.md §8).
 
 Every trainer trains once alone, from the same initial weights; a coalition's model is the average of its members' solo models,
-the empty coalition's is the trainers' mean target. A gain is how much a trainer lowers the error of the coalitions it joins.
+the empty coalition's is the trainers' mean target. A gain is how much a trainer lowers the error of the coalitions it joins:
 
-`leave_one_out` is what the 2019 system meant: `gain_i = MSE(all without i) - MSE(all)`. Its code had the sign inverted and paid
-most to the owner whose absence helped most.
+    shapley          the mean over all orders of joining; exact up to 15 trainers, sampled above
+    leave_one_out    MSE(all without i) - MSE(all), what the 2019 system meant; its code had the sign inverted and paid most
+                     to the owner whose absence helped most
+
+Limits: a duplicated owner's pair earns about 1.7 times the single share, so sybils pay off; and a solo model is not bound to the
+updates the same trainer sends (`robust=True` looks at those).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import hashlib
+import itertools
+import math
+import random
+from collections.abc import Callable, Collection, Sequence
+from fractions import Fraction
 
 from deltaml_core.errors import TermsError
-from deltaml_core.metrics.base import Metric
+from deltaml_core.measurement import Measurement, Metric, pairs
+
+RULES = ("shapley", "leave_one_out")
+EXACT_TRAINERS = 15
+SAMPLED_ORDERS = 2000
 
 Coalition = tuple[str, ...]
+ErrorOf = Callable[[Coalition], Metric]
+
+
+class GramErrors:
+    """The error of every coalition's averaged model, from the Gram matrix of its members' errors.
+
+    `MSE(S) = sum_{i,k in S} G_ik / |S|**2 / rows`, exactly.
+    """
+
+    def __init__(self, trainers: Sequence[str], gram: Measurement, mean: Metric | None = None) -> None:
+        """`gram` measures the trainers' models in this order, `mean` the mean predictor, which stands for nobody's."""
+        self._places = {trainer: place for place, trainer in enumerate(trainers)}
+        self._gram = dict(zip(pairs(len(trainers)), gram.plaintexts, strict=True))
+        self._scale, self._rows, self._mean = gram.scale, gram.rows, mean
+
+    def __call__(self, coalition: Coalition) -> Metric:
+        """The coalition's error; members in any order."""
+        if not coalition:
+            if self._mean is None:
+                raise TermsError("the mean predictor was not measured")
+            return self._mean
+        places = sorted(self._places[member] for member in coalition)
+        products = (self._gram[i, k] * (1 if i == k else 2) for number, i in enumerate(places) for k in places[number:])
+        return Metric(sum(products), self._scale, self._rows * len(places) ** 2)
 
 
 def coalitions(rule: str, trainers: Sequence[str]) -> list[Coalition]:
-    """The coalitions a rule has to measure, members in the order of `trainers`.
+    """The coalitions that have to be measured one by one where no Gram matrix is to be had.
+
+    Raises:
+        TermsError: the rule needs too many.
+    """
+    if rule != "leave_one_out":
+        raise TermsError(f'contributions="{rule}" needs the error of every coalition; choose metrics="verifiable" or "leave_one_out"')
+    return [tuple(trainers), *_without_each(trainers)]
+
+
+def gains(rule: str, trainers: Sequence[str], error: ErrorOf, left_out: Collection[str] = ()) -> list[int]:
+    """Each trainer's gain in units of 10**-18 of squared target units, rounded down; negative when it does harm.
+
+    Args:
+        rule: one of `RULES`.
+        trainers: in the contract's order.
+        error: of each coalition; asked for those the rule needs.
+        left_out: trainers whose updates were not used in the end; they gained nothing.
 
     Raises:
         TermsError: no rule of that name.
     """
-    if rule != "leave_one_out":
-        raise TermsError(f"there is no contributions rule {rule!r}")
-    return [tuple(trainers), *(tuple(other for other in trainers if other != left) for left in trainers)]
+    if rule not in RULES:
+        raise TermsError(f"contributions={rule!r} is not known; choose one of {', '.join(RULES)}")
+    if rule == "leave_one_out":
+        everybody = error(tuple(trainers)).units
+        found = [error(without).units - everybody for without in _without_each(trainers)]
+    elif len(trainers) <= EXACT_TRAINERS:
+        found = exact_shapley(trainers, error)
+    else:
+        found, _ = sampled_shapley(trainers, error)
+    return [min(0, gain) if trainer in left_out else gain for trainer, gain in zip(trainers, found, strict=True)]
 
 
-def gains(rule: str, trainers: Sequence[str], errors: Mapping[Coalition, Metric]) -> list[int]:
-    """Each trainer's gain in units of 10**-18 of squared target units; negative when it does harm.
+def exact_shapley(trainers: Sequence[str], error: ErrorOf) -> list[int]:
+    """Shapley values of the drop in error, over all 2**k coalitions (L. S. Shapley, 1953), rounded down to a unit."""
+    k = len(trainers)
+    units = [error(tuple(trainer for place, trainer in enumerate(trainers) if members >> place & 1)).units for members in range(1 << k)]
+    weights = [math.factorial(size) * math.factorial(k - size - 1) for size in range(k)]
+    totals = [0] * k
+    for members, value in enumerate(units):
+        weight = weights[members.bit_count()] if members.bit_count() < k else 0
+        for place in range(k):
+            if not members >> place & 1:
+                totals[place] += weight * (value - units[members | 1 << place])
+    return [total // math.factorial(k) for total in totals]
 
-    Args:
-        rule: the request's `contributions`.
-        trainers: in the contract's order.
-        errors: the measured coalitions.
 
-    Raises:
-        TermsError: no rule of that name, or a coalition it needs was not measured.
+def sampled_shapley(trainers: Sequence[str], error: ErrorOf, orders: int = SAMPLED_ORDERS) -> tuple[list[int], list[float]]:
+    """Shapley values from random orders of joining, with their standard errors, both in units of 10**-18.
+
+    The orders are drawn from a hash of the opened errors, so that everybody draws the same and nobody chooses them. On the mean
+    the standard error falls with the square root of `orders`.
     """
-    everybody, *others = coalitions(rule, trainers)
-    missing = [coalition for coalition in (everybody, *others) if coalition not in errors]
-    if missing:
-        raise TermsError(f"the error of {len(missing)} coalitions was not measured, the first of them {missing[0]}")
-    return [errors[without].units - errors[everybody].units for without in others]
+    seed = f"{error(tuple(trainers)).squared_error}|{error(()).squared_error}|{','.join(trainers)}"
+    draw = random.Random(hashlib.sha256(seed.encode()).digest())
+    marginals: dict[str, list[int]] = {trainer: [] for trainer in trainers}
+    for _ in range(orders):
+        order = draw.sample(list(trainers), len(trainers))
+        before = error(()).units
+        for place, trainer in enumerate(order, start=1):
+            after = error(tuple(order[:place])).units
+            marginals[trainer].append(before - after)
+            before = after
+    values, standard_errors = [], []
+    for trainer in trainers:
+        mean = Fraction(sum(marginals[trainer]), orders)
+        variance = sum((marginal - mean) ** 2 for marginal in marginals[trainer]) / (orders - 1)
+        values.append(math.floor(mean))
+        standard_errors.append(math.sqrt(variance / orders))
+    return values, standard_errors
+
+
+def worst_harm(trainers: Sequence[str], error: GramErrors) -> str | None:
+    """The trainer whose model makes every coalition it joins worse, the most harmful if there are several; None if none does.
+
+    Up to 15 trainers all coalitions are tried, above each other trainer alone and all of them together.
+    """
+    harmed = {}
+    for left, others in zip(trainers, _without_each(trainers), strict=True):
+        if not others:
+            continue
+        tried = _subsets(others) if len(trainers) <= EXACT_TRAINERS else [*((other,) for other in others), others]
+        if all(error((*coalition, left)).exact > error(coalition).exact for coalition in tried):
+            harmed[left] = error(tuple(trainers)).exact - error(others).exact
+    return max(harmed, key=lambda trainer: harmed[trainer]) if harmed else None
 
 
 def shares(gained: Sequence[int]) -> list[float]:
@@ -51,3 +148,11 @@ def shares(gained: Sequence[int]) -> list[float]:
     positive = [max(0, gain) for gain in gained]
     total = sum(positive)
     return [gain / total if total else 0.0 for gain in positive]
+
+
+def _without_each(trainers: Sequence[str]) -> list[Coalition]:
+    return [tuple(other for other in trainers if other != left) for left in trainers]
+
+
+def _subsets(members: Coalition) -> list[Coalition]:
+    return [subset for size in range(1, len(members) + 1) for subset in itertools.combinations(members, size)]

@@ -15,9 +15,12 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
+
+T = TypeVar("T")
 
 
 def encode(value: float | Fraction, scale: int) -> int:
@@ -114,13 +117,20 @@ class Slots:
         full, rest = divmod(count, self.per_plaintext)
         return [self.per_plaintext] * full + ([rest] if rest else [])
 
-    def grouped(self, values: Sequence[int]) -> list[Sequence[int]]:
+    def grouped(self, values: Sequence[T]) -> list[Sequence[T]]:
         """Values as they share plaintexts."""
         return [values[start : start + self.per_plaintext] for start in range(0, len(values), self.per_plaintext)]
 
     def join_all(self, digits: Sequence[int]) -> list[int]:
         """The plaintexts of any number of digits."""
         return [self.join(group) for group in self.grouped(digits)]
+
+    def join_rows(self, matrix: Sequence[Sequence[int]]) -> list[list[int]]:
+        """The matrix whose products are the joined entries of this matrix's products: packing costs no more than multiplying.
+
+        Signed entries still borrow from each other, until `join_all` of offsets is added.
+        """
+        return [[self.join(column) for column in zip(*rows, strict=True)] for rows in self.grouped(matrix)]
 
     def split_all(self, plaintexts: Sequence[int], count: int) -> list[int]:
         """`count` digits out of the plaintexts they share.

@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from enum import StrEnum
 from functools import cache
 from typing import Annotated, Any, ClassVar, TypeVar, get_type_hints
 
@@ -72,6 +73,19 @@ def is_public(message: Message) -> bool:
     return message.kind in _PUBLIC
 
 
+class Subject(StrEnum):
+    """What is measured."""
+
+    MODEL = "model"
+    """The federated model after a round."""
+    COALITION = "coalition"
+    """The average of some trainers' solo models; of none, the mean predictor."""
+    SOLO_MODELS = "solo-models"
+    """All trainers' solo models against each other."""
+    UPDATES = "updates"
+    """All trainers' updates of a round against each other."""
+
+
 # --- setting out -------------------------------------------------------------------------------------------------
 
 
@@ -110,6 +124,7 @@ class Update(Message):
     """Trainer to aggregator: `[[(M w + v) / trainers]]`."""
 
     scale: int
+    trainers: int
     weights: Ciphertexts
 
 
@@ -140,10 +155,14 @@ class Evaluate(Message):
 
     Attributes:
         evaluation: number of the measurement, over the whole run.
+        subject: what the weights are, one of `Subject`.
+        models: how many models the weights are, one after the other.
     """
 
     evaluation: int
+    subject: str
     scale: int
+    models: int
     numerator: int
     denominator: int
     weights: Ciphertexts
@@ -205,16 +224,194 @@ class MetricAnnounced(Message):
     Everybody hears of the federated model's; coalitions' are for the validators, who sign the gains that follow from them.
 
     Attributes:
+        subject: what was measured, one of `Subject`.
         coalition: whose averaged solo models were measured; empty for the mean predictor.
-        of_coalition: whether it measures a coalition; otherwise the federated model after `round`.
     """
 
     evaluation: int
-    of_coalition: bool
+    subject: str
     coalition: tuple[str, ...]
     squared_error: Large
     scale: int
     rows: int
+
+
+# --- measuring verifiably (protocol.md §5) ---
+
+
+@_kind("masked-errors")
+@dataclass(frozen=True, kw_only=True)
+class MaskedErrors(Message):
+    """Validator to buyer: `[[t = v + s]]` and `[[t' = alpha v + s']]` for the error vectors v of one or more models, packed.
+
+    Attributes:
+        evaluation: number of the measurement.
+        attempt: 1, or 2 when the first zero test failed; then every entry has a ciphertext of its own.
+        scale: of the measured weights.
+        models: how many vectors.
+        entries: length of each.
+    """
+
+    evaluation: int
+    attempt: int
+    scale: int
+    models: int
+    entries: int
+    masked: Ciphertexts
+    scaled: Ciphertexts
+
+
+@_kind("products")
+@dataclass(frozen=True, kw_only=True)
+class Products(Message):
+    """Buyer to validator: `[[Q = t_i . t_l]]` and `[[Q' = t'_i . t'_l]]` for every pair i <= l of models."""
+
+    evaluation: int
+    attempt: int
+    products: Ciphertexts
+    scaled: Ciphertexts
+
+
+@_kind("zero-test")
+@dataclass(frozen=True, kw_only=True)
+class ZeroTest(Message):
+    """Validator to buyer: prove that this ciphertext holds 0."""
+
+    evaluation: int
+    attempt: int
+    ciphertext: Ciphertexts
+
+
+@_kind("zero-test-answer")
+@dataclass(frozen=True, kw_only=True)
+class ZeroTestAnswer(Message):
+    """Buyer to validator: the randomness that shows it holds 0; none when it does not, which is not opened."""
+
+    evaluation: int
+    attempt: int
+    randomness: tuple[int, ...]
+
+
+@_kind("squared-errors")
+@dataclass(frozen=True, kw_only=True)
+class SquaredErrors(Message):
+    """Validator to aggregator: `[[V]]`, its squared error (or the Gram matrix of several models' errors), blurred."""
+
+    evaluation: int
+    rows: int
+    values: Ciphertexts
+
+
+@_kind("measurement-failed")
+@dataclass(frozen=True, kw_only=True)
+class MeasurementFailed(Message):
+    """Validator to aggregator: the buyer's products failed the zero test twice."""
+
+    evaluation: int
+
+
+@_kind("open-sums")
+@dataclass(frozen=True, kw_only=True)
+class OpenSums(Message):
+    """Aggregator to buyer: open the sums of the validators' squared errors.
+
+    Attributes:
+        rows: of all validators together.
+    """
+
+    evaluation: int
+    scale: int
+    models: int
+    rows: int
+    sums: Ciphertexts
+
+
+@_kind("opened-sums")
+@dataclass(frozen=True, kw_only=True)
+class OpenedSums(Message):
+    """Buyer to aggregator: the sums with proof."""
+
+    evaluation: int
+    plaintexts: tuple[int, ...]
+    randomness: tuple[int, ...]
+
+
+@_kind("measured")
+@dataclass(frozen=True, kw_only=True)
+class Measured(Message):
+    """Aggregator to owner: a measurement with all that proves it.
+
+    Attributes:
+        evaluation: number of the measurement.
+        scale: of the measured weights.
+        models: how many models; with more than one, the Gram matrix of their errors.
+        validators: who measured.
+        rows: of each.
+        values: each one's `SquaredErrors`, one after the other.
+        plaintexts, randomness: the opening of their products.
+    """
+
+    evaluation: int
+    scale: int
+    models: int
+    validators: tuple[str, ...]
+    rows: tuple[int, ...]
+    values: Ciphertexts
+    plaintexts: tuple[int, ...]
+    randomness: tuple[int, ...]
+
+
+@_kind("leave-out", public=True)
+@dataclass(frozen=True, kw_only=True)
+class LeaveOut(Message):
+    """Aggregator to validator: this trainer's update made every coalition it joined worse, so the round is asked again without it.
+
+    Attributes:
+        trainers: who trained, in the order of the measured updates.
+        left: whose updates are left out from here on.
+    """
+
+    evaluation: int
+    trainers: tuple[str, ...]
+    left: str
+
+
+# --- refreshing without showing the model (protocol.md §6) ---
+
+
+@_kind("ask-masks")
+@dataclass(frozen=True, kw_only=True)
+class AskMasks(Message):
+    """Aggregator to owner: mask the weights, which are to lose fractional bits."""
+
+    scale: int
+
+
+@_kind("masks")
+@dataclass(frozen=True, kw_only=True)
+class Masks(Message):
+    """Owner to aggregator: `[[s]]`, which will be cancelled, and from trainers `[[r]]`, which hides the low bits and stays in."""
+
+    high: Ciphertexts
+    low: Ciphertexts
+
+
+@_kind("open-masked")
+@dataclass(frozen=True, kw_only=True)
+class OpenMasked(Message):
+    """Aggregator to buyer: open the masked weights, packed."""
+
+    scale: int
+    packed: Ciphertexts
+
+
+@_kind("opened-masked")
+@dataclass(frozen=True, kw_only=True)
+class OpenedMasked(Message):
+    """Buyer to aggregator: the masked weights with proof."""
+
+    plaintexts: tuple[int, ...]
+    randomness: tuple[int, ...]
 
 
 # --- contributions and the end -----------------------------------------------------------------------------------
@@ -230,7 +427,6 @@ class TrainAlone(Message):
     """
 
     scale: int
-    trainers: int
     rows: int
     weights: Ciphertexts
 
@@ -238,7 +434,7 @@ class TrainAlone(Message):
 @_kind("solo-model")
 @dataclass(frozen=True, kw_only=True)
 class SoloModel(Message):
-    """Trainer to aggregator: its solo model, divided by the number of trainers.
+    """Trainer to aggregator: its solo model.
 
     Attributes:
         target_share: the sum of its targets divided by all trainers' rows; summed over trainers it is the mean predictor.
@@ -274,7 +470,7 @@ class ApproveResult(Message):
 @_kind("final-model")
 @dataclass(frozen=True, kw_only=True)
 class FinalModel(Message):
-    """Aggregator to buyer, after settlement: the encrypted model it paid for."""
+    """Aggregator to owners, for keeping; after settlement anybody of them to the buyer: the encrypted model it paid for."""
 
     scale: int
     weights: Ciphertexts

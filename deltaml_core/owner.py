@@ -1,6 +1,6 @@
 """The Data Owner's two roles (T§7.1): a trainer improves the encrypted model on its rows, a validator measures it on its own.
 
-Who learns what: neither sees a weight. A trainer's update leaves encrypted and freshly randomised; the aggregator cannot read it,
+Who learns what: neither sees a weight. What leaves an owner is encrypted and freshly randomised; the aggregator cannot read it, and
 the buyer is shown sums only.
 """
 
@@ -12,25 +12,31 @@ from fractions import Fraction
 import numpy as np
 
 from deltaml_core import fixedpoint, models
-from deltaml_core.contributions import gains
+from deltaml_core.contributions import GramErrors, gains, worst_harm
 from deltaml_core.errors import MessageError, MetricError, TermsError
+from deltaml_core.measurement import Measurement
 from deltaml_core.messages import (
     ApproveResult,
+    AskMasks,
     Evaluate,
+    FinalModel,
+    LeaveOut,
+    Measured,
     Message,
     MetricAnnounced,
     OwnerReady,
     ProposeResult,
     SoloModel,
+    Subject,
     Train,
     TrainAlone,
     Update,
 )
-from deltaml_core.metrics.base import Metric
-from deltaml_core.metrics.noise import NoiseValidator
+from deltaml_core.metrics import validator_part
 from deltaml_core.models import AffineMap
 from deltaml_core.party import Party
-from deltaml_core.schedule import Kind
+from deltaml_core.refresh import draw_masks
+from deltaml_core.schedule import Kind, final_scale, measurements
 from deltaml_core.schemes.base import LinearMap
 from deltaml_core.statistics import Dataset, Statistics
 from deltaml_core.transcript import ciphertexts_hash
@@ -39,7 +45,38 @@ _MAXIMUM_PARTIES = 64  # of a request, as in the contract
 _ROUNDING = 1e-6  # of the bound on v: it is computed in floating point
 
 
-class Trainer:
+class _Owner:
+    """What both roles do."""
+
+    def __init__(self, party: Party, rows: int) -> None:
+        self._party = party
+        self._reported_rows = rows
+        self._final: FinalModel | None = None
+
+    def ready(self) -> Message:
+        """Report for work."""
+        return self._party.say(OwnerReady, self._party.aggregator, 0, rows=self._reported_rows)
+
+    def deliver(self) -> Message:
+        """The final encrypted model for the buyer, once the contract has settled: an aggregator cannot withhold it.
+
+        Raises:
+            MessageError: this owner has not received it.
+        """
+        if self._final is None:
+            raise MessageError(f"{self._party.name} has not received the final model")
+        content = {"scale": self._final.scale, "weights": self._final.weights}
+        return self._party.say(FinalModel, self._party.buyer, self._final.round, **content)
+
+    def _keep(self, model: FinalModel) -> list[Message]:
+        if model.round != self._party.terms.rounds or model.scale != final_scale(self._party.steps):
+            raise self._party.unexpected(model, "it is not the last round's model")
+        self._party.key.check(model.weights, self._party.terms.weights, model.sender)
+        self._final = model
+        return []
+
+
+class Trainer(_Owner):
     """An owner that trains."""
 
     def __init__(self, party: Party, dataset: Dataset) -> None:
@@ -50,20 +87,14 @@ class Trainer:
             DivergentStepError: the terms' step is too long for it.
             ScaleBudgetError: the key is too small for the terms.
         """
-        self._party = party
-        self._aggregator = ""
         terms = party.terms
-        self._scales = {step.round: step.scale for step in party.steps if step.kind is Kind.TRAIN}
         self._statistics = Statistics.of(dataset.select(terms.requirements))
+        super().__init__(party, self._statistics.rows)
+        self._scales = {step.round: step.scale for step in party.steps if step.kind is Kind.TRAIN}
         self._update = models.local_steps(self._statistics, terms.step, terms.local_steps)
         if np.linalg.norm(self._update.v) > terms.update_bound * (1 + _ROUNDING):
             raise TermsError("this data's update exceeds the bound that follows from the terms' ranges")
         self._prepared: dict[int, tuple[AffineMap, LinearMap]] = {}
-
-    def ready(self, aggregator: str) -> Message:
-        """Report for work; from then on this aggregator is listened to, and nobody else."""
-        self._aggregator = aggregator
-        return self._party.say(OwnerReady, aggregator, 0, rows=self._statistics.rows)
 
     def handle(self, message: Message) -> list[Message]:
         """Answer a message; metrics are only noted.
@@ -71,30 +102,35 @@ class Trainer:
         Raises:
             MessageError: it is not due, or its numbers are malformed.
         """
-        self._party.admit(message, self._aggregator)
+        self._party.admit(message, {self._party.aggregator})
         match message:
             case Train():
                 return [self._train(message)]
+            case AskMasks():
+                return [draw_masks(self._party, message, trains=True)]
             case TrainAlone():
                 return [self._train_alone(message)]
             case MetricAnnounced():
                 return []
+            case FinalModel():
+                return self._keep(message)
         raise self._party.unexpected(message)
 
     def _train(self, asked: Train) -> Update:
         if self._scales.get(asked.round) != asked.scale:
             raise self._party.unexpected(asked, f"a scale of {asked.scale} bits is not on the schedule")
+        if not 1 <= asked.trainers <= _MAXIMUM_PARTIES:
+            raise MessageError(f"{asked.trainers} trainers are not between 1 and {_MAXIMUM_PARTIES}", asked.sender)
         if asked.trainers not in self._prepared:
-            self._prepared[asked.trainers] = self._prepare(self._update, self._count(asked.trainers, asked))
+            self._prepared[asked.trainers] = self._prepare(self._update, asked.trainers)
         scale, weights = self._apply(asked, *self._prepared[asked.trainers])
-        return self._party.say(Update, asked.sender, asked.round, scale=scale, weights=weights)
+        return self._party.say(Update, asked.sender, asked.round, scale=scale, trainers=asked.trainers, weights=weights)
 
     def _train_alone(self, asked: TrainAlone) -> SoloModel:
         terms, key = self._party.terms, self._party.key
         if asked.scale != terms.base_scale or asked.rows < self._statistics.rows:
             raise self._party.unexpected(asked, "its scale or number of rows cannot be right")
-        alone = models.power(self._update, terms.rounds)
-        scale, weights = self._apply(asked, *self._prepare(alone, self._count(asked.trainers, asked)))
+        scale, weights = self._apply(asked, *self._prepare(models.power(self._update, terms.rounds), 1))
         share = key.encrypt([fixedpoint.encode(Fraction(self._statistics.target_sum) / asked.rows, scale)])
         return self._party.say(SoloModel, asked.sender, asked.round, scale=scale, weights=weights, target_share=share)
 
@@ -109,14 +145,9 @@ class Trainer:
         scale = asked.scale + terms.map_bits
         return scale, key.affine(linear, fixedpoint.encode_array(share.v, scale), weights)
 
-    def _count(self, trainers: int, message: Message) -> int:
-        if not 1 <= trainers <= _MAXIMUM_PARTIES:
-            raise MessageError(f"{trainers} trainers are not between 1 and {_MAXIMUM_PARTIES}", message.sender)
-        return trainers
 
-
-class Validator:
-    """An owner that measures."""
+class Validator(_Owner):
+    """An owner that measures, and stands for the result with its signature."""
 
     def __init__(self, party: Party, dataset: Dataset) -> None:
         """Check the data against the terms.
@@ -125,20 +156,17 @@ class Validator:
             RequirementsError: the data does not match the request.
             ScaleBudgetError: the key is too small for the terms.
         """
-        self._party = party
-        self._aggregator = ""
-        self._measured = [(step.round, step.scale) for step in party.steps if step.kind is Kind.EVALUATE]
         dataset = dataset.select(party.terms.requirements)
-        self._rows = dataset.rows
-        self._metrics = NoiseValidator(party, dataset)
-        self._history: dict[int, Metric] = {}
-        self._coalitions: dict[tuple[str, ...], Metric] = {}
+        super().__init__(party, dataset.rows)
+        self._due = measurements(party.terms, party.steps)
+        self._metrics = validator_part(party, dataset)
+        self._asked: dict[int, Evaluate] = {}
         self._evaluated: dict[int, bytes] = {}
-
-    def ready(self, aggregator: str) -> Message:
-        """Report for work; from then on this aggregator is listened to, and nobody else."""
-        self._aggregator = aggregator
-        return self._party.say(OwnerReady, aggregator, 0, rows=self._rows)
+        self._history: dict[int, Measurement] = {}
+        self._coalitions: dict[tuple[str, ...], Measurement] = {}
+        self._solo_models: Measurement | None = None
+        self._updates: dict[int, Measurement] = {}
+        self._left_out: set[str] = set()
 
     def handle(self, message: Message) -> list[Message]:
         """Answer a message.
@@ -146,55 +174,89 @@ class Validator:
         Raises:
             MessageError: it is not due, its numbers are malformed, or it proposes a result that does not follow from the metrics.
         """
-        self._party.admit(message, self._aggregator)
+        of_metrics = isinstance(message, self._metrics.kinds)
+        self._party.admit(message, {self._party.buyer if of_metrics else self._party.aggregator})
+        if of_metrics:
+            return self._metrics.handle(message)
         match message:
             case Evaluate():
                 return self._measure(message)
-            case MetricAnnounced():
-                metric = self._metric(message)
-                if message.of_coalition:
-                    self._coalitions[message.coalition] = metric
-                else:
-                    self._history[message.round] = metric
-                return []
+            case MetricAnnounced() | Measured():
+                return self._note(message)
+            case LeaveOut():
+                return self._confirm(message)
+            case AskMasks():
+                return [draw_masks(self._party, message, trains=False)]
             case ProposeResult():
                 return [self._approve(message)]
+            case FinalModel():
+                return self._keep(message)
         raise self._party.unexpected(message)
 
     def _measure(self, asked: Evaluate) -> list[Message]:
-        terms = self._party.terms
-        federated = asked.evaluation < len(self._measured)
-        due = self._measured[asked.evaluation] if federated else (terms.rounds, terms.base_scale + terms.map_bits)
-        largest = 1 if federated else _MAXIMUM_PARTIES
-        if (asked.round, asked.scale) != due or not (1 <= asked.numerator <= largest and 1 <= asked.denominator <= largest):
+        if asked.subject not in set(Subject):
+            raise self._party.unexpected(asked, f"there is no subject {asked.subject!r}")
+        small = all(1 <= number <= _MAXIMUM_PARTIES for number in (asked.models, asked.numerator, asked.denominator))
+        if not small or (asked.round, asked.scale) not in self._due.get(Subject(asked.subject), frozenset()):
             raise self._party.unexpected(asked, "it is not on the schedule")
+        federated = asked.subject == Subject.MODEL
+        if federated and (asked.models, asked.numerator, asked.denominator) != (1, 1, 1):
+            raise self._party.unexpected(asked, "the federated model is measured as it is")
         answers = self._metrics.measure(asked)
         if federated:
             measured = ciphertexts_hash(asked.weights, self._party.key)
             if self._evaluated.setdefault(asked.round, measured) != measured:
                 raise self._party.unexpected(asked, "it has measured other weights of that round")
+        self._asked[asked.evaluation] = asked
         return answers
 
-    def _metric(self, announced: MetricAnnounced) -> Metric:
-        if announced.squared_error < 0 or announced.rows < self._rows or announced.scale > self._party.key.capacity:
-            raise MetricError("its squared error, rows and scale cannot be those of a measurement", announced.sender)
-        return Metric(announced.squared_error, announced.scale, announced.rows)
+    def _note(self, announced: MetricAnnounced | Measured) -> list[Message]:
+        asked = self._asked.get(announced.evaluation)
+        measurement = self._metrics.check(announced)
+        if asked is None or measurement is None or asked.round != announced.round or asked.models != measurement.models:
+            raise self._party.unexpected(announced, "it was not measured here")
+        match asked.subject:
+            case Subject.MODEL:
+                self._history[asked.round] = measurement
+            case Subject.SOLO_MODELS:
+                self._solo_models = measurement
+            case Subject.UPDATES:
+                self._updates[asked.evaluation] = measurement
+            case _:
+                coalition = announced.coalition if isinstance(announced, MetricAnnounced) else ()
+                self._coalitions[coalition] = measurement
+        return []
+
+    def _confirm(self, proposed: LeaveOut) -> list[Message]:
+        gram = self._updates.get(proposed.evaluation)
+        if gram is None or gram.models != len(proposed.trainers):
+            raise self._party.unexpected(proposed, "these updates were not measured here")
+        if worst_harm(proposed.trainers, GramErrors(proposed.trainers, gram)) != proposed.left:
+            raise MetricError(f"leaving {proposed.left} out does not follow from the measured updates", proposed.sender)
+        self._left_out.add(proposed.left)
+        return []
 
     def _approve(self, proposed: ProposeResult) -> ApproveResult:
-        terms = self._party.terms
-        if not {0, terms.rounds} <= self._history.keys():
+        last = self._party.terms.rounds
+        if not {0, last} <= self._history.keys():
             raise self._party.unexpected(proposed, "the first or the last measurement is missing")
-        try:
-            gained = tuple(gains(terms.contributions, proposed.trainers, self._coalitions))
-        except TermsError as error:
-            raise self._party.unexpected(proposed, str(error)) from error
         claims: Mapping[str, tuple[object, object]] = {
-            "initial error": (proposed.initial, self._history[0].units),
-            "final error": (proposed.final, self._history[terms.rounds].units),
-            "gains": (proposed.gains, gained),
-            "final weights": (proposed.weights_hash, self._evaluated.get(terms.rounds, b"").hex()),
+            "initial error": (proposed.initial, self._history[0].metric.units),
+            "final error": (proposed.final, self._history[last].metric.units),
+            "gains": (proposed.gains, self._gains(proposed)),
+            "final weights": (proposed.weights_hash, self._evaluated.get(last, b"").hex()),
         }
         for name, (claimed, found) in claims.items():
             if claimed != found:
                 raise MetricError(f"the proposed result's {name} does not follow from the measurements", proposed.sender)
         return self._party.say(ApproveResult, proposed.sender, proposed.round, weights_hash=proposed.weights_hash)
+
+    def _gains(self, proposed: ProposeResult) -> tuple[int, ...]:
+        rule, trainers = self._party.terms.contributions, proposed.trainers
+        try:
+            if self._solo_models is None:
+                error = {coalition: measurement.metric for coalition, measurement in self._coalitions.items()}.__getitem__
+                return tuple(gains(rule, trainers, error, self._left_out))
+            return tuple(gains(rule, trainers, GramErrors(trainers, self._solo_models, self._coalitions[()].metric), self._left_out))
+        except (KeyError, ValueError) as error:
+            raise self._party.unexpected(proposed, f"the measurements do not tell these trainers' gains ({error})") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar
@@ -24,12 +25,16 @@ class Party:
         name: who sits here.
         terms: the request's terms.
         key: the buyer's public key, with randomness of this party's own.
+        buyer: the Model Buyer's name.
+        aggregator: the Federated Aggregator's.
     """
 
     request: str
     name: str
     terms: TrainingTerms
     key: PublicKey
+    buyer: str
+    aggregator: str
 
     @cached_property
     def steps(self) -> tuple[Step, ...]:
@@ -44,8 +49,8 @@ class Party:
         """A message from here."""
         return kind(request=self.request, round=round_number, sender=self.name, recipient=recipient, **content)
 
-    def admit(self, message: Message, sender: str | None = None) -> None:
-        """Refuse what was meant for another seat, or comes from another than `sender`, if one is given.
+    def admit(self, message: Message, senders: Collection[str]) -> None:
+        """Refuse what was meant for another seat, or is said by somebody who has no say here.
 
         Raises:
             MessageError: another request, recipient or sender.
@@ -54,8 +59,8 @@ class Party:
             raise MessageError(f"{message.kind}: it belongs to request {message.request!r}, not {self.request!r}", message.sender)
         if message.recipient != self.name:
             raise MessageError(f"{message.kind}: it is meant for {message.recipient!r}, not {self.name!r}", message.sender)
-        if sender is not None and message.sender != sender:
-            raise MessageError(f"{message.kind}: only {sender or 'the aggregator it has reported to'} may say that", message.sender)
+        if message.sender not in senders:
+            raise MessageError(f"{message.kind}: only {' or '.join(senders)} may say that to {self.name}", message.sender)
 
     def unexpected(self, message: Message, why: str = "nobody asked for it") -> MessageError:
         """The error for a message that is not due."""

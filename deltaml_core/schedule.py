@@ -13,10 +13,20 @@ from enum import Enum
 
 from deltaml_core.errors import ScaleBudgetError
 from deltaml_core.fixedpoint import Slots, bits_for
+from deltaml_core.messages import Subject
 from deltaml_core.terms import TrainingTerms
 
 MASK_BITS = 80
 """A mask is so much longer than what it hides: 2**-80 is the distance to a perfect one (protocol.md §5)."""
+
+SECRET_BITS = 80
+"""Length of the secret factor by which a validator tests the buyer's products; a lie passes with probability 2**-79."""
+
+MAXIMUM_ROWS_BITS = 40
+"""No validator has more than 2**40 rows."""
+
+_PARTIES_BITS = 6  # at most 64 owners
+_MASKS_BITS = MASK_BITS + _PARTIES_BITS + 2
 
 
 class Kind(Enum):
@@ -57,13 +67,14 @@ def schedule(terms: TrainingTerms, capacity: int) -> tuple[Step, ...]:
     scale = terms.base_scale
     steps = [Step(Kind.EVALUATE, 0, scale)]
     for number in range(1, terms.rounds + 1):
-        if _round_bits(terms, scale) > capacity:
+        updates_fit = not terms.robust or _evaluation_fits(terms, capacity, scale + terms.map_bits)
+        if _round_bits(terms, scale) > capacity or not updates_fit:
             steps.append(Step(Kind.REFRESH, number - 1, scale))
             scale = terms.base_scale
         steps.append(Step(Kind.TRAIN, number, scale))
         scale += terms.map_bits
         if number % terms.evaluate_every == 0 or number == terms.rounds:
-            if _slot_width(terms, scale) > min(capacity, 2 * _slot_width(terms, terms.base_scale)):
+            if not _evaluation_fits(terms, capacity, scale):
                 steps.append(Step(Kind.REFRESH, number, scale))
                 scale = terms.base_scale
             steps.append(Step(Kind.EVALUATE, number, scale))
@@ -76,21 +87,45 @@ def final_scale(steps: tuple[Step, ...]) -> int:
     return [step.scale for step in steps if step.kind is Kind.EVALUATE][-1]
 
 
-def measurements(terms: TrainingTerms, steps: tuple[Step, ...]) -> frozenset[tuple[int, int]]:
-    """(round, scale) of all weights that are measured: the federated model's, and the coalitions' after the last round."""
-    federated = {(step.round, step.scale) for step in steps if step.kind is Kind.EVALUATE}
-    return frozenset(federated | {(terms.rounds, terms.base_scale + terms.map_bits)})
+def measurements(terms: TrainingTerms, steps: tuple[Step, ...]) -> dict[Subject, frozenset[tuple[int, int]]]:
+    """(round, scale) of all weights that are measured, by what they are."""
+    solo = frozenset({(terms.rounds, terms.base_scale + terms.map_bits)})
+    updates = frozenset((step.round, step.scale + terms.map_bits) for step in steps if step.kind is Kind.TRAIN and terms.robust)
+    return {
+        Subject.MODEL: frozenset((step.round, step.scale) for step in steps if step.kind is Kind.EVALUATE),
+        Subject.COALITION: solo,
+        Subject.SOLO_MODELS: solo,
+        Subject.UPDATES: updates,
+    }
 
 
 def residual_slots(terms: TrainingTerms, capacity: int, scale: int) -> Slots:
-    """How masked residuals of weights at `scale` share a plaintext."""
-    return _slots(capacity, _residual_bits(terms, scale), _slot_width(terms, scale))
+    """How residuals of weights at `scale` share a plaintext under the aggregator's noise (`metrics="noise"`)."""
+    bits = _error_bits(terms, scale)
+    return _slots(capacity, bits, bits + MASK_BITS + 2)
+
+
+def error_slots(terms: TrainingTerms, capacity: int, scale: int) -> Slots:
+    """How the entries of error vectors share a plaintext under a validator's masks, scaled by its secret or not (protocol.md §5)."""
+    bits = _error_bits(terms, scale)
+    return _slots(capacity, bits, bits + SECRET_BITS + MASK_BITS + 2)
 
 
 def weight_slots(terms: TrainingTerms, capacity: int, scale: int) -> Slots:
-    """How weights at `scale` share a plaintext."""
+    """How weights at `scale` share a plaintext, bare."""
     bits = _weight_bits(terms) + scale
     return _slots(capacity, bits, bits + 1)
+
+
+def masked_weight_slots(terms: TrainingTerms, capacity: int, scale: int) -> Slots:
+    """How weights at `scale` share a plaintext under every owner's masks (protocol.md §6)."""
+    bits = _weight_bits(terms) + scale
+    return _slots(capacity, bits, bits + _MASKS_BITS)
+
+
+def high_mask_bits(terms: TrainingTerms, scale: int) -> int:
+    """Length of an owner's mask of weights that are brought from `scale` to the base scale."""
+    return _weight_bits(terms) + terms.base_scale + MASK_BITS if scale > terms.base_scale else 0
 
 
 def _slots(capacity: int, value_bits: int, width: int) -> Slots:
@@ -101,21 +136,38 @@ def _weight_bits(terms: TrainingTerms) -> int:
     return bits_for(terms.weight_bound) + 1  # a bit for the roundings on the way
 
 
-def _round_bits(terms: TrainingTerms, scale: int) -> int:
-    return _weight_bits(terms) + scale + terms.map_bits + 1
-
-
-def _residual_bits(terms: TrainingTerms, scale: int) -> int:
+def _error_bits(terms: TrainingTerms, scale: int) -> int:
+    """Of a residual, and of an error vector's entry, which is no longer than the root mean square of all residuals."""
     return bits_for(terms.residual_bound) + 1 + scale + terms.row_bits
 
 
-def _slot_width(terms: TrainingTerms, scale: int) -> int:
-    return _residual_bits(terms, scale) + MASK_BITS + 2
+def _round_bits(terms: TrainingTerms, scale: int) -> int:
+    """What a round that begins at `scale` needs, the masks of a refresh after it included."""
+    masks = 0 if terms.metrics == "noise" else _MASKS_BITS
+    return _weight_bits(terms) + scale + terms.map_bits + 1 + masks
+
+
+def _evaluation_bits(terms: TrainingTerms, scale: int) -> int:
+    """Width of a slot of a measurement of weights at `scale`."""
+    return (residual_slots if terms.metrics == "noise" else error_slots)(terms, 0, scale).width
+
+
+def _result_bits(terms: TrainingTerms, scale: int) -> int:
+    """What a measurement's result needs: the validators' squared errors, summed over entries and rows."""
+    if terms.metrics == "noise":
+        return 0  # squared in the clear
+    return 2 * _error_bits(terms, scale) + bits_for(terms.weights) + MAXIMUM_ROWS_BITS + _PARTIES_BITS + 2
+
+
+def _evaluation_fits(terms: TrainingTerms, capacity: int, scale: int) -> bool:
+    """Also False when a refresh before would halve the ciphertexts."""
+    width = min(capacity, 2 * _evaluation_bits(terms, terms.base_scale))
+    return _evaluation_bits(terms, scale) <= width and _result_bits(terms, scale) <= capacity
 
 
 def _needed(terms: TrainingTerms) -> int:
     solo_scale = terms.base_scale + terms.map_bits  # of the coalitions' models
-    return max(_round_bits(terms, terms.base_scale), _slot_width(terms, solo_scale))
+    return max(_round_bits(terms, terms.base_scale), _evaluation_bits(terms, solo_scale), _result_bits(terms, solo_scale))
 
 
 def _check_capacity(terms: TrainingTerms, capacity: int) -> None:

@@ -10,14 +10,14 @@ import json
 import math
 from dataclasses import asdict, dataclass
 
+from deltaml_core.contributions import RULES
 from deltaml_core.errors import TermsError
 from deltaml_core.fixedpoint import bits_for
 from deltaml_core.models import MODELS
 from deltaml_core.schemes import SCHEMES
 from deltaml_core.statistics import Column, Requirements
 
-METRICS = ("noise",)
-CONTRIBUTIONS = ("leave_one_out",)
+METRICS = ("verifiable", "noise")
 
 _MAP_BITS = 32
 """Fractional bits of an update's matrix on well-scaled data: the paper's final MSE is then right to 1e-6 (absolute)."""
@@ -40,7 +40,9 @@ class TrainingTerms:
         local_steps: gradient steps an owner takes in one round, at least 1.
         evaluate_every: the MSE is measured before the first round, then every so many rounds and after the last.
         metrics: protocol of the measurement, one of `METRICS`.
-        contributions: how a trainer's share is found, one of `CONTRIBUTIONS`.
+        contributions: how a trainer's share is found, one of `contributions.RULES`.
+        robust: every round the updates are measured against each other, and a trainer that makes every coalition it joins worse is
+            left out from there on; costs a Gram matrix a round, and needs `metrics="verifiable"`.
         scheme: encryption, one of `schemes.SCHEMES`.
         key_bits: length of the buyer's modulus.
     """
@@ -51,8 +53,9 @@ class TrainingTerms:
     step: float = 1.5
     local_steps: int = 1
     evaluate_every: int = 2
-    metrics: str = "noise"
-    contributions: str = "leave_one_out"
+    metrics: str = "verifiable"
+    contributions: str = "shapley"
+    robust: bool = False
     scheme: str = "paillier"
     key_bits: int = 2048
 
@@ -65,7 +68,7 @@ class TrainingTerms:
         for name, chosen, known in (
             ("model", self.model, MODELS),
             ("metrics", self.metrics, METRICS),
-            ("contributions", self.contributions, CONTRIBUTIONS),
+            ("contributions", self.contributions, RULES),
             ("scheme", self.scheme, SCHEMES),
         ):
             if chosen not in known:
@@ -77,6 +80,8 @@ class TrainingTerms:
             raise TermsError(f"rounds must be at most {MAXIMUM_ROUNDS}, not {self.rounds}: take more local steps a round instead")
         if isinstance(self.key_bits, bool) or not isinstance(self.key_bits, int) or self.key_bits < 1:
             raise TermsError(f"key_bits must be the length of the buyer's modulus, not {self.key_bits!r}")
+        if self.metrics == "noise" and (self.robust or self.contributions == "shapley"):
+            raise TermsError('metrics="noise" measures one model at a time: it offers contributions="leave_one_out" and no robust=True')
         if not (math.isfinite(self.step) and self.step > 0):
             raise TermsError(f"step must be a positive number, not {self.step!r}")
         if not self.requirements.features:
@@ -133,6 +138,11 @@ class TrainingTerms:
     def residual_bound(self) -> float:
         """`|y - x.w|` is at most this."""
         return self.requirements.target.magnitude + self.row_norm * self.weight_bound
+
+    @property
+    def error_bound(self) -> float:
+        """No root mean square error beyond this is opened: that of predictions a whole range off the target's largest value."""
+        return self.requirements.target.magnitude + self.target_range
 
     # --- fixed-point scales ---
 

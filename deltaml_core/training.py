@@ -21,7 +21,7 @@ from deltaml_core import schemes
 from deltaml_core.aggregator import Aggregator
 from deltaml_core.buyer import ModelBuyer, initial_weights
 from deltaml_core.errors import DataError, DivergentStepError, InsecureKeyWarning, MessageError, NoiseMetricWarning, TermsError
-from deltaml_core.metrics.base import Metric
+from deltaml_core.measurement import Metric
 from deltaml_core.owner import Trainer, Validator
 from deltaml_core.party import Party
 from deltaml_core.schemes.base import Ciphertexts, PrivateKey
@@ -76,9 +76,9 @@ def train(
     local_steps: int = 1,
     key_bits: int = 2048,
     scheme: str = "paillier",
-    metrics: str = "noise",
+    metrics: str = "verifiable",
     evaluate_every: int = 2,
-    contributions: str = "leave_one_out",
+    contributions: str = "shapley",
     robust: bool = False,
     seed: int | None = None,
     on_round: OnRound | None = None,
@@ -116,8 +116,6 @@ def train(
         InsecureKeyWarning: for a Paillier key below 2048 bits.
     """
     wall, cpu = time.perf_counter(), time.process_time()
-    if robust:
-        raise TermsError(f'robust=True needs metrics that measure single updates, which metrics="{metrics}" does not offer')
     datasets = _datasets(shards)
     judges = _validators(validators, len(datasets), seed)
     terms = TrainingTerms(
@@ -129,6 +127,7 @@ def train(
         evaluate_every=evaluate_every,
         metrics=metrics,
         contributions=contributions,
+        robust=robust,
         scheme=scheme,
         key_bits=key_bits,
     )
@@ -218,25 +217,26 @@ class Session:
             warnings.warn(f"a {terms.key_bits}-bit key can be broken: use {SECURE_KEY_BITS} bits", InsecureKeyWarning, stacklevel=3)
 
         def seat(name: str) -> Party:
-            return Party(request, name, terms, schemes.public_key(terms.scheme, key.public.modulus))
+            public = schemes.public_key(terms.scheme, key.public.modulus)
+            return Party(request, name, terms, public, buyer.address, aggregator.address)
 
         by_address = {signer.address: signer for signer in (buyer, aggregator, *signers)}
-        self.buyer = ModelBuyer(seat(buyer.address), key, initial or initial_weights(terms, key))
+        self.buyer = ModelBuyer(seat(buyer.address), key, initial or initial_weights(terms, key), validators)
         trainers = _seat_trainers({name: (seat(name), data) for name, data in owners.items() if name not in validators}, labels or {})
         judges = {name: Validator(seat(name), owners[name]) for name in validators}
         document = RequestDocument(terms, key.public.modulus)
         chain_id, contract = marketplace or (None, None)
         header = Header(request, document, buyer.address, aggregator.address, tuple(trainers), tuple(validators), chain_id, contract)
         transcript = Transcript(header)
-        self.aggregator = Aggregator(seat(aggregator.address), buyer.address, list(trainers), validators, initial_hash, transcript)
+        self.aggregator = Aggregator(seat(aggregator.address), list(trainers), validators, transcript, initial_hash)
         self.transport = LocalTransport(transcript)
         self.transport.join(buyer, self.buyer)
         self.transport.join(aggregator, self.aggregator)
         owners_at_work: dict[str, Trainer | Validator] = {**trainers, **judges}
         for name, owner in owners_at_work.items():
             self.transport.join(by_address[name], owner)
-            self.transport.send([owner.ready(aggregator.address)])
-        self.transport.send([self.buyer.start(aggregator.address)])
+            self.transport.send([owner.ready()])
+        self.transport.send([self.buyer.start()])
 
     def run(self, on_round: OnRound | None = None, on_metric: Callable[[int, Metric], None] | None = None) -> None:
         """Let the messages flow until the validators stand for a result.
@@ -261,6 +261,7 @@ class Session:
 
     def deliver_model(self) -> None:
         """Hand the final model to the buyer."""
+        self.buyer.settled(self.aggregator.weights_hash)
         self.transport.send([self.aggregator.deliver()])
         while self.transport.deliver():
             pass

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from fractions import Fraction
+from typing import Any, ClassVar, NamedTuple, Protocol
 
-from deltaml_core.schemes.base import Ciphertexts
-
-UNITS = 10**18
-"""The contract counts errors in units of 10**-18."""
+from deltaml_core.measurement import Measurement
+from deltaml_core.messages import Evaluate, Message, MetricAnnounced, Subject
+from deltaml_core.party import Party
+from deltaml_core.schemes.base import Ciphertexts, Opening
 
 
 @dataclass(frozen=True)
@@ -18,46 +19,91 @@ class Evaluation:
     Attributes:
         number: counts the measurements of a run.
         round: the round it belongs to.
-        weights: encrypted, (d,).
+        subject: what the weights are.
+        weights: encrypted, (models * d,).
         scale: their fractional bits.
-        coalition: the trainers whose averaged solo models these are (none: the mean predictor); None for the federated model.
+        models: how many models the weights are, one after the other; with several, the Gram matrix of their errors is measured.
+        coalition: the trainers of a coalition.
         numerator, denominator: what the weights are to be multiplied by.
     """
 
     number: int
     round: int
+    subject: Subject
     weights: Ciphertexts
     scale: int
-    coalition: tuple[str, ...] | None = None
+    models: int = 1
+    coalition: tuple[str, ...] = ()
     numerator: int = 1
     denominator: int = 1
 
+    def content(self) -> Mapping[str, Any]:
+        """What a validator is told of it."""
+        names = ("scale", "models", "numerator", "denominator", "weights")
+        return {"evaluation": self.number, "subject": str(self.subject), **{name: getattr(self, name) for name in names}}
 
-@dataclass(frozen=True)
-class Metric:
-    """A mean squared error, exactly: `squared_error / 2**(2 * scale) / rows`.
+
+class Finished(NamedTuple):
+    """A measurement that was asked for, and what came of it."""
+
+    evaluation: Evaluation
+    measurement: Measurement
+
+
+class ValidatorPart(Protocol):
+    """A validator's part of a protocol."""
+
+    kinds: ClassVar[tuple[type[Message], ...]]
+
+    def measure(self, asked: Evaluate) -> list[Message]:
+        """Begin a measurement."""
+
+    def handle(self, message: Message) -> list[Message]:
+        """Answer one of `kinds`."""
+
+    def check(self, measured: Message) -> Measurement | None:
+        """The measurement an announcement holds, after checking what can be checked; None for what announces nothing."""
+
+
+class BuyerPart(Protocol):
+    """The buyer's part of a protocol."""
+
+    kinds: ClassVar[tuple[type[Message], ...]]
+
+    def handle(self, message: Message) -> list[Message]:
+        """Answer one of `kinds`."""
+
+
+class AggregatorPart(Protocol):
+    """The aggregator's part of a protocol.
 
     Attributes:
-        squared_error: the validators' squared residuals, summed, at twice the scale.
-        scale: fractional bits of a residual.
-        rows: the validators' rows.
+        opened: the ciphertexts the latest measurement was opened from.
+        openings: their openings, where the protocol proves them.
     """
 
-    squared_error: int
-    scale: int
-    rows: int
+    kinds: ClassVar[tuple[type[Message], ...]]
+    opened: Ciphertexts
+    openings: tuple[Opening, ...]
 
-    @property
-    def exact(self) -> Fraction:
-        """The mean squared error."""
-        return Fraction(self.squared_error, self.rows << (2 * self.scale))
+    def begin(self, evaluation: Evaluation) -> list[Message]:
+        """Ask every validator."""
 
-    @property
-    def mse(self) -> float:
-        """The mean squared error, to the nearest float."""
-        return float(self.exact)
+    def handle(self, message: Message) -> tuple[list[Message], Finished | None]:
+        """Answer one of `kinds`; the measurement, once it is finished."""
 
-    @property
-    def units(self) -> int:
-        """The mean squared error in units of 10**-18, rounded down: what the contract is told."""
-        return self.squared_error * UNITS // (self.rows << (2 * self.scale))
+
+def announcement(party: Party, recipient: str, finished: Finished) -> MetricAnnounced:
+    """What an owner is told of a single model's measurement."""
+    evaluation, metric = finished.evaluation, finished.measurement.metric
+    return party.say(
+        MetricAnnounced,
+        recipient,
+        evaluation.round,
+        evaluation=evaluation.number,
+        subject=str(evaluation.subject),
+        coalition=evaluation.coalition,
+        squared_error=metric.squared_error,
+        scale=metric.scale,
+        rows=metric.rows,
+    )

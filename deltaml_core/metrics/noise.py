@@ -14,46 +14,75 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 from fractions import Fraction
+from typing import ClassVar
 
 from deltaml_core import fixedpoint
 from deltaml_core.errors import MetricError
 from deltaml_core.fixedpoint import Slots
-from deltaml_core.messages import Evaluate, Message, MetricConfirmed, OpenedResiduals, OpenResiduals, Residuals, RevealNoise
-from deltaml_core.metrics.base import Evaluation, Metric
+from deltaml_core.messages import (
+    Evaluate,
+    Message,
+    MetricAnnounced,
+    MetricConfirmed,
+    OpenedResiduals,
+    OpenResiduals,
+    Residuals,
+    RevealNoise,
+)
+from deltaml_core.measurement import Measurement, Metric
+from deltaml_core.metrics.base import Evaluation, Finished, announcement
 from deltaml_core.party import Party
 from deltaml_core.schedule import MASK_BITS, measurements, residual_slots
-from deltaml_core.schemes.base import Ciphertexts, LinearMap, PrivateKey
+from deltaml_core.schemes.base import Ciphertexts, LinearMap, Opening, PrivateKey
 from deltaml_core.statistics import Dataset
 
 
 class NoiseValidator:
     """The validator's part."""
 
+    kinds: ClassVar[tuple[type[Message], ...]] = ()
+
     def __init__(self, party: Party, dataset: Dataset) -> None:
         """`dataset`: already in the request's column order."""
         self._party = party
         self._rows = dataset.design()
         self._y = dataset.y
-        self._maps: dict[Fraction, LinearMap] = {}
+        self._maps: dict[tuple[Fraction, Slots], LinearMap] = {}
 
     def measure(self, asked: Evaluate) -> list[Message]:
         """Answer with the packed encrypted residuals."""
         terms, key = self._party.terms, self._party.key
         weights = key.check(asked.weights, terms.weights, asked.sender)
         slots = residual_slots(terms, key.capacity, asked.scale)
-        predictions = key.pack(key.combine(self._map(Fraction(asked.numerator, asked.denominator)), weights), slots)
+        predictions = key.combine(self._map(Fraction(asked.numerator, asked.denominator), slots), weights)
         targets = fixedpoint.encode_array(self._y, asked.scale + terms.row_bits)
         packed = key.add_plain(predictions, slots.join_all([target + slots.offset for target in targets]))
         return [
             self._party.say(Residuals, asked.sender, asked.round, evaluation=asked.evaluation, rows=len(self._y), packed=packed),
         ]
 
-    def _map(self, factor: Fraction) -> LinearMap:
-        if factor not in self._maps:
+    def handle(self, message: Message) -> list[Message]:
+        """Nothing is said to it after its answer."""
+        raise self._party.unexpected(message)
+
+    def check(self, measured: Message) -> Measurement | None:
+        """Only whether the numbers can be a measurement's: residuals are the buyer's and the aggregator's to check.
+
+        Raises:
+            MetricError: they cannot.
+        """
+        if not isinstance(measured, MetricAnnounced):
+            return None
+        if measured.squared_error < 0 or measured.rows < len(self._y) or measured.scale > self._party.key.capacity:
+            raise MetricError("its squared error, rows and scale cannot be those of a measurement", measured.sender)
+        return Measurement((measured.squared_error,), measured.scale, measured.rows)
+
+    def _map(self, factor: Fraction, slots: Slots) -> LinearMap:
+        if (factor, slots) not in self._maps:
             scale = self._party.terms.row_bits
             matrix = [[-fixedpoint.encode(Fraction(x) * factor, scale) for x in row.tolist()] for row in self._rows]
-            self._maps[factor] = self._party.key.prepare(matrix)
-        return self._maps[factor]
+            self._maps[factor, slots] = self._party.key.prepare(slots.join_rows(matrix))
+        return self._maps[factor, slots]
 
 
 class NoiseAggregator:
@@ -61,12 +90,15 @@ class NoiseAggregator:
 
     Attributes:
         opened: the ciphertexts the latest measurement was opened from.
+        openings: none, the buyer proves nothing.
     """
 
-    def __init__(self, party: Party, buyer: str, validators: Sequence[str]) -> None:
+    kinds: ClassVar[tuple[type[Message], ...]] = (Residuals, OpenedResiduals, MetricConfirmed)
+    openings: tuple[Opening, ...] = ()
+
+    def __init__(self, party: Party, validators: Sequence[str]) -> None:
         """`validators`: everybody who measures."""
         self._party = party
-        self._buyer = buyer
         self._validators = tuple(validators)
         self._evaluation: Evaluation | None = None
         self._residuals: dict[str, Residuals] = {}
@@ -77,19 +109,18 @@ class NoiseAggregator:
     def begin(self, evaluation: Evaluation) -> list[Message]:
         """Ask every validator."""
         self._evaluation, self._residuals, self._noise, self._metric = evaluation, {}, [], None
-        return [
-            self._party.say(
-                Evaluate,
-                validator,
-                evaluation.round,
-                evaluation=evaluation.number,
-                scale=evaluation.scale,
-                numerator=evaluation.numerator,
-                denominator=evaluation.denominator,
-                weights=evaluation.weights,
-            )
-            for validator in self._validators
-        ]
+        return [self._party.say(Evaluate, validator, evaluation.round, **evaluation.content()) for validator in self._validators]
+
+    def handle(self, message: Message) -> tuple[list[Message], Finished | None]:
+        """Take the protocol's next step."""
+        match message:
+            case Residuals():
+                return self.collect(message), None
+            case OpenedResiduals():
+                return self.unmask(message), None
+            case MetricConfirmed():
+                return self.finish(message)
+        raise self._party.unexpected(message)
 
     def collect(self, answer: Residuals) -> list[Message]:
         """Keep a validator's residuals; with the last of them, add noise and send all to the buyer."""
@@ -112,7 +143,7 @@ class NoiseAggregator:
         self.opened = tuple(packed)
         message = self._party.say(
             OpenResiduals,
-            self._buyer,
+            self._party.buyer,
             evaluation.round,
             evaluation=evaluation.number,
             scale=evaluation.scale,
@@ -133,13 +164,15 @@ class NoiseAggregator:
         noise = tuple(self._noise)
         return [self._party.say(RevealNoise, answer.sender, answer.round, evaluation=evaluation.number, noise=noise, squared_error=error)]
 
-    def finish(self, confirmation: MetricConfirmed) -> tuple[Evaluation, Metric]:
-        """The confirmed measurement."""
+    def finish(self, confirmation: MetricConfirmed) -> tuple[list[Message], Finished]:
+        """The confirmed measurement, announced to the validators."""
         evaluation = self._current(confirmation, confirmation.evaluation)
         if self._metric is None:
             raise self._party.unexpected(confirmation, "nothing was opened yet")
         self._evaluation = None
-        return evaluation, self._metric
+        measurement = Measurement((self._metric.squared_error,), self._metric.scale, self._metric.rows)
+        finished = Finished(evaluation, measurement)
+        return [announcement(self._party, validator, finished) for validator in self._validators], finished
 
     def _current(self, message: Message, number: int) -> Evaluation:
         if self._evaluation is None or self._evaluation.number != number or self._evaluation.round != message.round:
@@ -153,13 +186,24 @@ class NoiseAggregator:
 class NoiseBuyer:
     """The buyer's part."""
 
+    kinds: ClassVar[tuple[type[Message], ...]] = (OpenResiduals, RevealNoise)
+
     def __init__(self, party: Party, key: PrivateKey) -> None:
         """`key`: what the residuals are encrypted under."""
         self._party = party
         self._key = key
-        self._due = measurements(party.terms, party.steps)
+        self._due = frozenset().union(*measurements(party.terms, party.steps).values())
         self._asked: OpenResiduals | None = None
         self._digits: tuple[int, ...] = ()
+
+    def handle(self, message: Message) -> list[Message]:
+        """Take the protocol's next step."""
+        match message:
+            case OpenResiduals():
+                return self.open(message)
+            case RevealNoise():
+                return self.confirm(message)
+        raise self._party.unexpected(message)
 
     def open(self, asked: OpenResiduals) -> list[Message]:
         """Decrypt what the noise hides."""

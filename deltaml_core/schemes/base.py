@@ -16,8 +16,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from deltaml_core.fixedpoint import Slots
-
 Ciphertexts = tuple[int, ...]
 
 
@@ -74,11 +72,8 @@ class PublicKey(Protocol):
     def scale(self, values: Ciphertexts, factors: Sequence[int]) -> Ciphertexts:
         """`[[f a]]`, entry by entry. Not fresh."""
 
-    def pack(self, values: Ciphertexts, slots: Slots) -> Ciphertexts:
-        """`[[sum_i a_i 2**(width i)]]`, so many entries to a ciphertext as `slots` says. Not fresh.
-
-        Signed entries still borrow from each other: add `slots.join` of the offsets before anybody splits the sum.
-        """
+    def shift(self, values: Ciphertexts, addends: Sequence[int]) -> Ciphertexts:
+        """`[[a + b]]` for known b. Not fresh."""
 
     def add(self, left: Ciphertexts, right: Ciphertexts) -> Ciphertexts:
         """Entry by entry. Not fresh."""
@@ -101,7 +96,6 @@ class PublicKey(Protocol):
         Raises:
             CiphertextError: naming the sender, the position and the fault.
         """
-
 
     def verify(self, ciphertext: int, opening: Opening) -> bool:
         """Whether the ciphertext holds what the opening says."""

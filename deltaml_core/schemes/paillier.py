@@ -21,7 +21,6 @@ from gmpy2 import mpz
 from phe.paillier import generate_paillier_keypair
 
 from deltaml_core.errors import CiphertextError, PublicKeyError, TermsError
-from deltaml_core.fixedpoint import Slots
 from deltaml_core.schemes import modulus_proof
 from deltaml_core.schemes.base import Ciphertexts, LinearMap, Opening
 from deltaml_core.schemes.multiexp import ExponentMatrix, FixedBase, multiply
@@ -101,16 +100,9 @@ class PaillierPublicKey:
         """`[[f a]]`, entry by entry; negative factors through the inverse."""
         return tuple(int(gmpy2.powmod(value, factor, self._n_squared)) for value, factor in zip(values, factors, strict=True))
 
-    def pack(self, values: Ciphertexts, slots: Slots) -> Ciphertexts:
-        """`[[sum_i a_i 2**(width i)]]` by Horner's rule."""
-        shift = mpz(1) << slots.width
-        packed = []
-        for group in slots.grouped(values):
-            joined = mpz(1)
-            for value in reversed(group):
-                joined = gmpy2.powmod(joined, shift, self._n_squared) * value % self._n_squared
-            packed.append(int(joined))
-        return tuple(packed)
+    def shift(self, values: Ciphertexts, addends: Sequence[int]) -> Ciphertexts:
+        """`[[a + b]]` for known b, with the randomness of `[[a]]`."""
+        return tuple(int(value * self._power_of_g(addend) % self._n_squared) for value, addend in zip(values, addends, strict=True))
 
     def add(self, left: Ciphertexts, right: Ciphertexts) -> Ciphertexts:
         """Entry by entry; the result's randomness is the product of the addends'."""

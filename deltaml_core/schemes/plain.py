@@ -1,16 +1,14 @@
 """No encryption at all: the exact integers a Paillier run would hold, in the clear.
 
-The oracle of the tests and a fast way to try terms out. It keeps Paillier's bounds, so that a run that would wrap around
-fails here as well.
+The oracle of the tests and a fast way to try terms out. It wraps around where Paillier would, at a modulus of the same length.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from deltaml_core.errors import CiphertextError, PublicKeyError
-from deltaml_core.fixedpoint import Slots
 from deltaml_core.schemes.base import Ciphertexts, LinearMap, Opening
 
 
@@ -32,7 +30,7 @@ class PlainKey:
     scheme = "plain"
 
     def __init__(self, bits: int) -> None:
-        """`bits`: the length of the Paillier modulus whose bounds are kept."""
+        """`bits`: the length of the modulus."""
         self._bits = bits
 
     @property
@@ -42,7 +40,7 @@ class PlainKey:
 
     @property
     def bits(self) -> int:
-        """Length of the modulus whose bounds are kept."""
+        """Length of the modulus."""
         return self._bits
 
     @property
@@ -57,7 +55,7 @@ class PlainKey:
 
     def encrypt(self, values: Sequence[int]) -> Ciphertexts:
         """The values themselves."""
-        return self._bounded(values)
+        return self._reduced(values)
 
     def decrypt(self, values: Ciphertexts) -> list[int]:
         """The values themselves."""
@@ -91,23 +89,23 @@ class PlainKey:
     def combine(self, linear: LinearMap, vector: Ciphertexts) -> Ciphertexts:
         """`M a`."""
         assert isinstance(linear, PlainMatrix)
-        return self._bounded([sum(e * a for e, a in zip(row, vector, strict=True)) for row in linear.rows])
+        return self._reduced([sum(e * a for e, a in zip(row, vector, strict=True)) for row in linear.rows])
 
     def scale(self, values: Ciphertexts, factors: Sequence[int]) -> Ciphertexts:
         """Entry by entry."""
-        return self._bounded([a * f for a, f in zip(values, factors, strict=True)])
+        return self._reduced([a * f for a, f in zip(values, factors, strict=True)])
 
-    def pack(self, values: Ciphertexts, slots: Slots) -> Ciphertexts:
-        """Several values to a number."""
-        return self._bounded([slots.join(group) for group in slots.grouped(values)])
+    def shift(self, values: Ciphertexts, addends: Sequence[int]) -> Ciphertexts:
+        """Entry by entry."""
+        return self.add_plain(values, addends)
 
     def add(self, left: Ciphertexts, right: Ciphertexts) -> Ciphertexts:
         """Entry by entry."""
-        return self._bounded([a + b for a, b in zip(left, right, strict=True)])
+        return self._reduced([a + b for a, b in zip(left, right, strict=True)])
 
     def add_plain(self, values: Ciphertexts, addends: Sequence[int]) -> Ciphertexts:
         """Entry by entry."""
-        return self._bounded([a + b for a, b in zip(values, addends, strict=True)])
+        return self._reduced([a + b for a, b in zip(values, addends, strict=True)])
 
     def rerandomise(self, values: Ciphertexts) -> Ciphertexts:
         """The values themselves."""
@@ -122,9 +120,10 @@ class PlainKey:
         if len(values) != count:
             raise CiphertextError(f"expected {count} values, got {len(values)}", sender)
         for position, value in enumerate(values):
-            if abs(value) >> self.capacity:
-                raise CiphertextError(f"value {position} exceeds the key's capacity of {self.capacity} bits", sender)
+            if abs(value) > self.modulus // 2:
+                raise CiphertextError(f"value {position} exceeds the modulus of {self.bits} bits", sender)
         return tuple(values)
 
-    def _bounded(self, values: Sequence[int]) -> Ciphertexts:
-        return self.check(values, len(values), "the plain scheme")
+    def _reduced(self, values: Iterable[int]) -> Ciphertexts:
+        half, modulus = self.modulus // 2, self.modulus
+        return tuple((value + half) % modulus - half for value in values)

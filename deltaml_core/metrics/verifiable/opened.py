@@ -1,0 +1,70 @@
+"""What everybody checks of a measurement: that an opened sum can be a squared error, and that it is the validators' sum."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from fractions import Fraction
+
+from deltaml_core import fixedpoint
+from deltaml_core.errors import MetricError
+from deltaml_core.fixedpoint import Slots
+from deltaml_core.messages import Measured
+from deltaml_core.measurement import Measurement, pairs
+from deltaml_core.party import Party
+from deltaml_core.schedule import error_slots
+from deltaml_core.schemes.base import Ciphertexts, Opening, PublicKey
+from deltaml_core.terms import TrainingTerms
+
+ATTEMPTS = 2
+"""A failed zero test is repeated once, with a ciphertext for every entry."""
+
+
+def slots_of(party: Party, scale: int, attempt: int) -> Slots:
+    """How error vectors share ciphertexts in an attempt."""
+    slots = error_slots(party.terms, party.key.capacity, scale)
+    return slots if attempt == 1 else replace(slots, per_plaintext=1)
+
+
+def range_fault(terms: TrainingTerms, plaintexts: Sequence[int], scale: int, models: int, rows: int) -> str | None:
+    """Why these cannot be sums of squared errors, or of products of errors, or None.
+
+    Args:
+        terms: the request's terms.
+        plaintexts: one for each pair of models.
+        scale: of the measured weights.
+        models: how many.
+        rows: of all validators.
+    """
+    bound = fixedpoint.encode(Fraction(terms.error_bound) ** 2 * rows, 2 * (scale + terms.row_bits))
+    for (i, k), plaintext in zip(pairs(models), plaintexts, strict=True):
+        if (i == k and plaintext < 0) or abs(plaintext) > bound:
+            return f"it is no squared error of a sensible model: the root mean square would exceed {terms.error_bound:g}"
+    return None
+
+
+def total(key: PublicKey, values: Ciphertexts, count: int) -> Ciphertexts:
+    """The sum of several validators' values, `count` of each, one after the other. Not fresh."""
+    result = values[:count]
+    for start in range(count, len(values), count):
+        result = key.add(result, values[start : start + count])
+    return result
+
+
+def verified(party: Party, measured: Measured) -> Measurement:
+    """Check a measurement from what was announced with it alone.
+
+    Raises:
+        MetricError: naming what does not hold.
+    """
+    key, count = party.key, len(pairs(measured.models))
+    if len(measured.rows) != len(measured.validators) or len(measured.plaintexts) != count or len(measured.randomness) != count:
+        raise MetricError(f"measurement {measured.evaluation} is incomplete", measured.sender)
+    sums = total(key, key.check(measured.values, count * len(measured.validators), measured.sender), count)
+    openings = [Opening(m, r) for m, r in zip(measured.plaintexts, measured.randomness, strict=True)]
+    if not all(key.verify(ciphertext, opening) for ciphertext, opening in zip(sums, openings, strict=True)):
+        raise MetricError(f"the opening of measurement {measured.evaluation} does not hold", measured.sender)
+    rows = sum(measured.rows)
+    if fault := range_fault(party.terms, measured.plaintexts, measured.scale, measured.models, rows):
+        raise MetricError(f"measurement {measured.evaluation}: {fault}", measured.sender)
+    return Measurement(measured.plaintexts, measured.scale + party.terms.row_bits, rows, measured.models)
