@@ -237,9 +237,8 @@ class Aggregator:
         return self._metrics.begin(self._evaluations.popleft())
 
     def _measure_on(self, message: Message) -> list[Message]:
-        if isinstance(message, Residuals | SquaredErrors):
-            if message.rows != self._rows.get(message.sender):
-                raise self._party.unexpected(message, "it measures another number of rows than it reported")
+        if isinstance(message, Residuals | SquaredErrors) and message.rows != self._rows.get(message.sender):
+            raise self._party.unexpected(message, "it measures another number of rows than it reported")
         answers, finished = self._metrics.handle(message)
         return answers if finished is None else answers + self._measured_now(finished)
 

@@ -272,7 +272,7 @@ class Products(Message):
     scaled: Ciphertexts
 
 
-@_kind("zero-test")
+@_kind("zero-test", public=True)
 @dataclass(frozen=True, kw_only=True)
 class ZeroTest(Message):
     """Validator to buyer: prove that this ciphertext holds 0."""
@@ -282,7 +282,7 @@ class ZeroTest(Message):
     ciphertext: Ciphertexts
 
 
-@_kind("zero-test-answer")
+@_kind("zero-test-answer", public=True)
 @dataclass(frozen=True, kw_only=True)
 class ZeroTestAnswer(Message):
     """Buyer to validator: the randomness that shows it holds 0; none when it does not, which is not opened."""
@@ -302,7 +302,7 @@ class SquaredErrors(Message):
     values: Ciphertexts
 
 
-@_kind("measurement-failed")
+@_kind("measurement-failed", public=True)
 @dataclass(frozen=True, kw_only=True)
 class MeasurementFailed(Message):
     """Validator to aggregator: the buyer's products failed the zero test twice."""
@@ -310,7 +310,7 @@ class MeasurementFailed(Message):
     evaluation: int
 
 
-@_kind("open-sums")
+@_kind("open-sums", public=True)
 @dataclass(frozen=True, kw_only=True)
 class OpenSums(Message):
     """Aggregator to buyer: open the sums of the validators' squared errors.
@@ -326,7 +326,7 @@ class OpenSums(Message):
     sums: Ciphertexts
 
 
-@_kind("opened-sums")
+@_kind("opened-sums", public=True)
 @dataclass(frozen=True, kw_only=True)
 class OpenedSums(Message):
     """Buyer to aggregator: the sums with proof."""
@@ -396,7 +396,7 @@ class Masks(Message):
     low: Ciphertexts
 
 
-@_kind("open-masked")
+@_kind("open-masked", public=True)
 @dataclass(frozen=True, kw_only=True)
 class OpenMasked(Message):
     """Aggregator to buyer: open the masked weights, packed."""
@@ -405,7 +405,7 @@ class OpenMasked(Message):
     packed: Ciphertexts
 
 
-@_kind("opened-masked")
+@_kind("opened-masked", public=True)
 @dataclass(frozen=True, kw_only=True)
 class OpenedMasked(Message):
     """Buyer to aggregator: the masked weights with proof."""

@@ -103,13 +103,13 @@ class MaskedRefresh:
             masked = key.add(masked, self._masks[trainer].low)
         joined = key.combine(key.prepare(slots.join_rows(_identity(count))), masked)
         positive = key.shift(joined, slots.join_all([slots.offset] * count))
-        self._packed = key.rerandomise_from(self._blinding("masked", self._number), positive)
+        self._packed = key.rerandomise_from(self._blinding("refresh", self._number), positive)
         return [self._party.say(OpenMasked, self._party.buyer, self._number, scale=self._scale, packed=self._packed)]
 
     def _finish(self, opened: OpenedMasked) -> Ciphertexts:
         if not self._packed:
             raise self._party.unexpected(opened, "nothing was to be opened yet")
-        key, slots = self._party.key, self._slots
+        key = self._party.key
         if len(opened.plaintexts) != len(self._packed) or len(opened.randomness) != len(self._packed):
             raise MessageError(f"it opened {len(opened.plaintexts)} of {len(self._packed)} masked weights", opened.sender)
         openings = [Opening(m, r) for m, r in zip(opened.plaintexts, opened.randomness, strict=True)]

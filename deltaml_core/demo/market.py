@@ -22,7 +22,7 @@ from deltaml_core.chain.types import Request, Role, Statement, Status, Terms, fr
 from deltaml_core.chain.wallet import Wallet
 from deltaml_core.contributions import shares
 from deltaml_core.errors import ChainError, DeltaMLError, RequirementsError, TermsError
-from deltaml_core.metrics.base import Metric
+from deltaml_core.measurement import Metric
 from deltaml_core.schedule import schedule
 from deltaml_core.schemes.base import Ciphertexts, PrivateKey
 from deltaml_core.statistics import Array, Column, Dataset, Requirements

@@ -19,6 +19,7 @@ from typing import ClassVar
 from deltaml_core import fixedpoint
 from deltaml_core.errors import MetricError
 from deltaml_core.fixedpoint import Slots
+from deltaml_core.measurement import Measurement, Metric
 from deltaml_core.messages import (
     Evaluate,
     Message,
@@ -29,7 +30,6 @@ from deltaml_core.messages import (
     Residuals,
     RevealNoise,
 )
-from deltaml_core.measurement import Measurement, Metric
 from deltaml_core.metrics.base import Evaluation, Finished, announcement
 from deltaml_core.party import Party
 from deltaml_core.schedule import MASK_BITS, measurements, residual_slots

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from deltaml_core.errors import MetricError
-from deltaml_core.messages import Evaluate, Measured, MeasurementFailed, Message, OpenedSums, OpenSums, SquaredErrors
 from deltaml_core.measurement import pairs
+from deltaml_core.messages import Evaluate, Measured, MeasurementFailed, Message, OpenedSums, OpenSums, SquaredErrors
 from deltaml_core.metrics.base import Evaluation, Finished
 from deltaml_core.metrics.verifiable.opened import total, verified
 from deltaml_core.party import Party

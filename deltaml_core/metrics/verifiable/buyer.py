@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import ClassVar
 
 from deltaml_core.errors import MetricError
-from deltaml_core.messages import MaskedErrors, Message, OpenedSums, OpenSums, Products, ZeroTest, ZeroTestAnswer
 from deltaml_core.measurement import pairs
+from deltaml_core.messages import MaskedErrors, Message, OpenedSums, OpenSums, Products, ZeroTest, ZeroTestAnswer
 from deltaml_core.metrics.verifiable.opened import ATTEMPTS, range_fault, slots_of
 from deltaml_core.party import Party
 from deltaml_core.schedule import SECRET_BITS, measurements

@@ -9,8 +9,8 @@ from fractions import Fraction
 from deltaml_core import fixedpoint
 from deltaml_core.errors import MetricError
 from deltaml_core.fixedpoint import Slots
-from deltaml_core.messages import Measured
 from deltaml_core.measurement import Measurement, pairs
+from deltaml_core.messages import Measured
 from deltaml_core.party import Party
 from deltaml_core.schedule import error_slots
 from deltaml_core.schemes.base import Ciphertexts, Opening, PublicKey

@@ -14,6 +14,7 @@ import numpy as np
 from deltaml_core import fixedpoint
 from deltaml_core.errors import MetricError
 from deltaml_core.fixedpoint import Slots
+from deltaml_core.measurement import Measurement, pairs
 from deltaml_core.messages import (
     Evaluate,
     MaskedErrors,
@@ -25,7 +26,6 @@ from deltaml_core.messages import (
     ZeroTest,
     ZeroTestAnswer,
 )
-from deltaml_core.measurement import Measurement, pairs
 from deltaml_core.metrics.verifiable.opened import ATTEMPTS, slots_of, verified
 from deltaml_core.party import Party
 from deltaml_core.schedule import MASK_BITS, SECRET_BITS
