@@ -10,8 +10,9 @@ from typing import Any, TypeVar
 from deltaml_core.errors import MessageError
 from deltaml_core.messages import Message
 from deltaml_core.schedule import Step, schedule
+from deltaml_core.schemes import public_key
 from deltaml_core.schemes.base import PublicKey
-from deltaml_core.terms import TrainingTerms
+from deltaml_core.terms import RequestDocument, TrainingTerms
 
 M = TypeVar("M", bound=Message)
 
@@ -35,6 +36,18 @@ class Party:
     key: PublicKey
     buyer: str
     aggregator: str
+
+    @classmethod
+    def take(cls, request: str, name: str, document: RequestDocument, buyer: str, aggregator: str) -> Party:
+        """Take a seat at a posted request, after checking the stranger's key.
+
+        Raises:
+            PublicKeyError: the modulus is not of the stated length, or not proven fit.
+            TermsError: the scheme is not known.
+        """
+        key = public_key(document.terms.scheme, document.modulus)
+        key.check_modulus(document.terms.key_bits, document.proof)
+        return cls(request, name, document.terms, key, buyer, aggregator)
 
     @cached_property
     def steps(self) -> tuple[Step, ...]:

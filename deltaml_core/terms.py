@@ -185,14 +185,17 @@ class RequestDocument:
     Attributes:
         terms: how to train and measure, and on which data.
         modulus: of the buyer's public key.
+        proof: that the modulus is fit (`PrivateKey.prove_modulus`); everybody checks it before taking part.
     """
 
     terms: TrainingTerms
     modulus: int
+    proof: tuple[int, ...]
 
     def to_json(self) -> str:
         """Canonical JSON: keys in order, no white space."""
-        content = {"version": _VERSION, "modulus": format(self.modulus, "x"), "terms": asdict(self.terms)}
+        proof = [format(root, "x") for root in self.proof]
+        content = {"version": _VERSION, "modulus": format(self.modulus, "x"), "proof": proof, "terms": asdict(self.terms)}
         return json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
     @classmethod
@@ -210,7 +213,8 @@ class RequestDocument:
             requirements = stated.pop("requirements")
             columns = tuple(Column(**column) for column in requirements["features"])
             required = Requirements(columns, Column(**requirements["target"]), requirements["minimum_rows"])
-            return cls(TrainingTerms(requirements=required, **stated), int(content["modulus"], 16))
+            proof = tuple(int(root, 16) for root in content["proof"])
+            return cls(TrainingTerms(requirements=required, **stated), int(content["modulus"], 16), proof)
         except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
             if isinstance(error, TermsError):
                 raise

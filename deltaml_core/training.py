@@ -173,6 +173,7 @@ class Session:
         buyer: the Model Buyer's role; its `model` is set by `deliver_model`.
         aggregator: the Federated Aggregator's role, with history, gains and transcript.
         transport: what carries their messages, with counts and bytes.
+        modulus: of the buyer's key.
     """
 
     def __init__(
@@ -216,15 +217,16 @@ class Session:
         if terms.scheme == "paillier" and terms.key_bits < SECURE_KEY_BITS:
             warnings.warn(f"a {terms.key_bits}-bit key can be broken: use {SECURE_KEY_BITS} bits", InsecureKeyWarning, stacklevel=3)
 
-        def seat(name: str) -> Party:
-            public = schemes.public_key(terms.scheme, key.public.modulus)
-            return Party(request, name, terms, public, buyer.address, aggregator.address)
+        document = RequestDocument(terms, key.public.modulus, key.prove_modulus())
 
+        def seat(name: str) -> Party:
+            return Party.take(request, name, document, buyer.address, aggregator.address)
+
+        self.modulus = key.public.modulus
         by_address = {signer.address: signer for signer in (buyer, aggregator, *signers)}
         self.buyer = ModelBuyer(seat(buyer.address), key, initial or initial_weights(terms, key), validators)
         trainers = _seat_trainers({name: (seat(name), data) for name, data in owners.items() if name not in validators}, labels or {})
         judges = {name: Validator(seat(name), owners[name]) for name in validators}
-        document = RequestDocument(terms, key.public.modulus)
         chain_id, contract = marketplace or (None, None)
         header = Header(request, document, buyer.address, aggregator.address, tuple(trainers), tuple(validators), chain_id, contract)
         transcript = Transcript(header)
@@ -259,9 +261,16 @@ class Session:
         if not self.aggregator.done:
             raise MessageError("the run stopped before the validators approved a result")
 
-    def deliver_model(self) -> None:
-        """Hand the final model to the buyer."""
-        self.buyer.settled(self.aggregator.weights_hash)
+    def deliver_model(self, weights_hash: bytes | None = None) -> None:
+        """Hand the final model to the buyer, as after settlement.
+
+        Args:
+            weights_hash: what the contract settled on; where there is none, what the validators stand for.
+
+        Raises:
+            MessageError: the aggregator serves another model.
+        """
+        self.buyer.settled(weights_hash or self.aggregator.weights_hash)
         self.transport.send([self.aggregator.deliver()])
         while self.transport.deliver():
             pass

@@ -50,7 +50,7 @@ class LiveDisplay:
         self._next_line = 0.0
         self._progress = Progress(
             TextColumn(f"  round {{task.completed:>{len(str(rounds))}.0f}}/{rounds}"),
-            BarColumn(bar_width=24),
+            BarColumn(bar_width=22),
             TextColumn("[bold]{task.fields[figures]}"),
             TimeRemainingColumn(compact=True, elapsed_when_finished=True),
             TextColumn("{task.fields[clock]}"),

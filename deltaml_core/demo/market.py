@@ -15,10 +15,10 @@ from pathlib import Path
 
 from deltaml_core import schemes
 from deltaml_core.buyer import initial_weights
-from deltaml_core.chain.events import Cancelled, Credited, Event, Failed, MetricRecorded, Settled
+from deltaml_core.chain.events import Cancelled, Credited, Event, Failed, MetricRecorded, ResultSubmitted, Settled
 from deltaml_core.chain.ganache import GanacheProcess
 from deltaml_core.chain.marketplace import Marketplace
-from deltaml_core.chain.types import Request, Role, Statement, Status, Terms, from_units, modulus_hash
+from deltaml_core.chain.types import MetricsKind, Opening, Request, Role, Statement, Status, Terms, from_units, modulus_hash
 from deltaml_core.chain.wallet import Wallet
 from deltaml_core.contributions import shares
 from deltaml_core.errors import ChainError, DeltaMLError, RequirementsError, TermsError
@@ -145,7 +145,7 @@ class Market:
         schedule(terms, key.public.capacity)
         self._register()
         initial = initial_weights(terms, key)
-        document = RequestDocument(terms, key.public.modulus)
+        document = RequestDocument(terms, key.public.modulus, key.prove_modulus())
         request_id = self._post(document, ciphertexts_hash(initial, key.public), escrow_wei, named_validators)
         try:
             self._answer(request_id)
@@ -158,7 +158,7 @@ class Market:
             with contextlib.suppress(ChainError):  # the chain itself may have gone
                 error.add_note(self._take_back(request_id))
             raise
-        session.deliver_model()
+        session.deliver_model(self._settled_weights())
         return self._result(request_id, session, cpu, started)
 
     # --- the steps, in order ---
@@ -177,12 +177,14 @@ class Market:
         terms = Terms(
             aggregator=self.aggregator.address,
             model_kind=document.terms.model,
+            metrics_kind=MetricsKind.NOISE if document.terms.metrics == "noise" else MetricsKind.VERIFIABLE,
             min_owners=len(self.owners),
             max_owners=len(self.owners),
             acceptance_deadline=now + _ACCEPTANCE_SECONDS,
             training_deadline=now + _TRAINING_SECONDS,
             modulus_hash=modulus_hash(document.modulus),
             initial_model_hash=initial_hash,
+            key_proof_hash=proof_hash(document),
             validators=tuple(validator.address for validator in named_validators),
         )
         request_id = self.marketplace.create_request(self.buyer.wallet, terms, document.to_json(), escrow_wei)
@@ -222,8 +224,8 @@ class Market:
         return request
 
     def _train(self, request: Request, document: RequestDocument, key: PrivateKey, initial: Ciphertexts) -> Session:
-        if schemes.public_key(document.terms.scheme, document.modulus).bits != document.terms.key_bits:
-            raise TermsError("the posted modulus is not of the length the terms state")
+        if (modulus_hash(document.modulus), proof_hash(document)) != (request.terms.modulus_hash, request.terms.key_proof_hash):
+            raise TermsError("the posted key or its proof is not the one whose hash the contract holds")
 
         def record(number: int, metric: Metric) -> None:
             self.marketplace.record_metric(self.aggregator.wallet, request.id, number, metric.units)
@@ -253,12 +255,16 @@ class Market:
             validator.address: validator.wallet.sign_statement(statement, self.marketplace.chain_id, self.marketplace.address)
             for validator in validators
         }
-        self.marketplace.submit_result(self.aggregator.wallet, request.id, statement, signatures)
+        self.marketplace.submit_result(self.aggregator.wallet, request.id, statement, signatures, _opening(session, session.modulus))
         self._read_events()
         self.marketplace.confirm(self.buyer.wallet, request.id)
         self.marketplace.finalize(self.buyer.wallet, request.id)
         self._read_events()
         self._withdraw()
+
+    def _settled_weights(self) -> bytes:
+        """Hash of the encrypted model that was paid for, as the contract has it."""
+        return [event.statement.weights_hash for event in self._events if isinstance(event, ResultSubmitted)][-1]
 
     def _withdraw(self) -> None:
         for participant in (*self.owners, self.aggregator, self.buyer):
@@ -365,3 +371,16 @@ def _statement(request: Request, session: Session) -> Statement:
         gains=proposal.gains,
         transcript_hash=bytes.fromhex(proposal.transcript_hash),
     )
+
+
+def _opening(session: Session, modulus: int) -> Opening | None:
+    """The opening of the final error, for the contract to check; None where the metrics prove none."""
+    if session.aggregator.opening is None:
+        return None
+    ciphertext, opening = session.aggregator.opening
+    return Opening(modulus=modulus, ciphertext=ciphertext, plaintext=opening.plaintext, randomness=opening.randomness)
+
+
+def proof_hash(document: RequestDocument) -> bytes:
+    """What the contract's terms call the key proof's hash: Keccak-256 of the roots, each in twice the modulus's bytes."""
+    return ciphertexts_hash(document.proof, schemes.public_key(document.terms.scheme, document.modulus))
