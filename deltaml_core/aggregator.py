@@ -316,9 +316,12 @@ class Aggregator:
 
     def _propose(self) -> list[Message]:
         errors = dict(self.history)
+        last = errors[self._party.terms.rounds]
         content = {
             "initial": errors[0].units,
-            "final": errors[self._party.terms.rounds].units,
+            "final": last.units,
+            "scale": 2 * last.scale,
+            "rows": last.rows,
             "trainers": self._trainers,
             "gains": tuple(self.gains[trainer] for trainer in self._trainers),
             "weights_hash": self.weights_hash.hex(),

@@ -25,6 +25,10 @@ class RequirementsError(DataError):
     """A data set does not match what a training request requires of its columns and ranges."""
 
 
+class ReleasesSpentError(DeltaMLError):
+    """A data set was measured as often as its owner allows: another error would tell too much of its rows."""
+
+
 class TermsError(DeltaMLError, ValueError):
     """The terms of a training request contradict each other or leave no one to train or to validate."""
 

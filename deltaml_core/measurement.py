@@ -55,12 +55,14 @@ class Measurement:
         scale: fractional bits of a residual.
         rows: the validators' rows.
         models: how many models were measured.
+        ciphertexts: what was opened, where that is proven.
     """
 
     plaintexts: tuple[int, ...]
     scale: int
     rows: int
     models: int = 1
+    ciphertexts: tuple[int, ...] = ()
 
     @property
     def metric(self) -> Metric:

@@ -448,10 +448,20 @@ class SoloModel(Message):
 @_kind("propose-result", public=True)
 @dataclass(frozen=True, kw_only=True)
 class ProposeResult(Message):
-    """Aggregator to validator: the result to be signed, for the contract. Numbers are in units of 10**-18."""
+    """Aggregator to validator: the result to be signed, for the contract.
+
+    Attributes:
+        initial, final, gains: in units of 10**-18.
+        scale: the opened squared error has so many fractional bits.
+        rows: the validators' rows.
+        trainers: in the order of the gains.
+        weights_hash, metric_hash, transcript_hash: of the evaluated weights, the metric's ciphertext, and the run so far.
+    """
 
     initial: Large
     final: Large
+    scale: int
+    rows: int
     trainers: tuple[str, ...]
     gains: tuple[int, ...]
     weights_hash: str

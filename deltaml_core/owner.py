@@ -6,7 +6,6 @@ the buyer is shown sums only.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from fractions import Fraction
 
 import numpy as np
@@ -14,7 +13,7 @@ import numpy as np
 from deltaml_core import fixedpoint, models
 from deltaml_core.contributions import GramErrors, gains, worst_harm
 from deltaml_core.errors import MessageError, MetricError, TermsError
-from deltaml_core.measurement import Measurement
+from deltaml_core.measurement import Measurement, pairs
 from deltaml_core.messages import (
     ApproveResult,
     AskMasks,
@@ -36,12 +35,12 @@ from deltaml_core.metrics import validator_part
 from deltaml_core.models import AffineMap
 from deltaml_core.party import Party
 from deltaml_core.refresh import draw_masks
-from deltaml_core.schedule import Kind, final_scale, measurements
+from deltaml_core.releases import Releases
+from deltaml_core.schedule import MAXIMUM_PARTIES, Kind, final_scale, measurements
 from deltaml_core.schemes.base import LinearMap
 from deltaml_core.statistics import Dataset, Statistics
 from deltaml_core.transcript import ciphertexts_hash
 
-_MAXIMUM_PARTIES = 64  # of a request, as in the contract
 _ROUNDING = 1e-6  # of the bound on v: it is computed in floating point
 
 
@@ -119,8 +118,8 @@ class Trainer(_Owner):
     def _train(self, asked: Train) -> Update:
         if self._scales.get(asked.round) != asked.scale:
             raise self._party.unexpected(asked, f"a scale of {asked.scale} bits is not on the schedule")
-        if not 1 <= asked.trainers <= _MAXIMUM_PARTIES:
-            raise MessageError(f"{asked.trainers} trainers are not between 1 and {_MAXIMUM_PARTIES}", asked.sender)
+        if not 1 <= asked.trainers <= MAXIMUM_PARTIES:
+            raise MessageError(f"{asked.trainers} trainers are not between 1 and {MAXIMUM_PARTIES}", asked.sender)
         if asked.trainers not in self._prepared:
             self._prepared[asked.trainers] = self._prepare(self._update, asked.trainers)
         scale, weights = self._apply(asked, *self._prepared[asked.trainers])
@@ -147,10 +146,19 @@ class Trainer(_Owner):
 
 
 class Validator(_Owner):
-    """An owner that measures, and stands for the result with its signature."""
+    """An owner that measures, and stands for the result with its signature.
 
-    def __init__(self, party: Party, dataset: Dataset) -> None:
+    Attributes:
+        approved: the result it stands for, once it has recomputed it; its node signs that, and nothing else.
+    """
+
+    def __init__(self, party: Party, dataset: Dataset, releases: Releases | None = None) -> None:
         """Check the data against the terms.
+
+        Args:
+            party: the seat.
+            dataset: the rows.
+            releases: what was opened of them before; by default nothing.
 
         Raises:
             RequirementsError: the data does not match the request.
@@ -167,6 +175,8 @@ class Validator(_Owner):
         self._solo_models: Measurement | None = None
         self._updates: dict[int, Measurement] = {}
         self._left_out: set[str] = set()
+        self._releases = releases or Releases()
+        self.approved: ProposeResult | None = None
 
     def handle(self, message: Message) -> list[Message]:
         """Answer a message.
@@ -196,12 +206,14 @@ class Validator(_Owner):
     def _measure(self, asked: Evaluate) -> list[Message]:
         if asked.subject not in set(Subject):
             raise self._party.unexpected(asked, f"there is no subject {asked.subject!r}")
-        small = all(1 <= number <= _MAXIMUM_PARTIES for number in (asked.models, asked.numerator, asked.denominator))
+        small = all(1 <= number <= MAXIMUM_PARTIES for number in (asked.models, asked.numerator, asked.denominator))
         if not small or (asked.round, asked.scale) not in self._due.get(Subject(asked.subject), frozenset()):
             raise self._party.unexpected(asked, "it is not on the schedule")
         federated = asked.subject == Subject.MODEL
         if federated and (asked.models, asked.numerator, asked.denominator) != (1, 1, 1):
             raise self._party.unexpected(asked, "the federated model is measured as it is")
+        known = federated and asked.round in (0, self._party.terms.rounds)
+        self._releases.spend(len(pairs(asked.models)), known=known, weights=self._party.terms.weights)
         answers = self._metrics.measure(asked)
         if federated:
             measured = ciphertexts_hash(asked.weights, self._party.key)
@@ -240,15 +252,21 @@ class Validator(_Owner):
         last = self._party.terms.rounds
         if not {0, last} <= self._history.keys():
             raise self._party.unexpected(proposed, "the first or the last measurement is missing")
-        claims: Mapping[str, tuple[object, object]] = {
+        final = self._history[last]
+        claims: dict[str, tuple[object, object]] = {
             "initial error": (proposed.initial, self._history[0].metric.units),
-            "final error": (proposed.final, self._history[last].metric.units),
+            "final error": (proposed.final, final.metric.units),
+            "scale": (proposed.scale, 2 * final.scale),
+            "rows": (proposed.rows, final.rows),
             "gains": (proposed.gains, self._gains(proposed)),
             "final weights": (proposed.weights_hash, self._evaluated.get(last, b"").hex()),
         }
+        if final.ciphertexts:  # the noise metric ends in none that a validator could know
+            claims["metric"] = (proposed.metric_hash, ciphertexts_hash(final.ciphertexts, self._party.key).hex())
         for name, (claimed, found) in claims.items():
             if claimed != found:
                 raise MetricError(f"the proposed result's {name} does not follow from the measurements", proposed.sender)
+        self.approved = proposed
         return self._party.say(ApproveResult, proposed.sender, proposed.round, weights_hash=proposed.weights_hash)
 
     def _gains(self, proposed: ProposeResult) -> tuple[int, ...]:

@@ -25,7 +25,10 @@ SECRET_BITS = 80
 MAXIMUM_ROWS_BITS = 40
 """No validator has more than 2**40 rows."""
 
-_PARTIES_BITS = 6  # at most 64 owners
+MAXIMUM_PARTIES = 64
+"""Owners of a request, as in the contract."""
+
+_PARTIES_BITS = MAXIMUM_PARTIES.bit_length() - 1
 _MASKS_BITS = MASK_BITS + _PARTIES_BITS + 2
 
 

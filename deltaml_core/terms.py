@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import asdict, dataclass
+from functools import cached_property
 
 from deltaml_core.contributions import RULES
 from deltaml_core.errors import TermsError
@@ -106,12 +107,12 @@ class TrainingTerms:
         if isinstance(minimum, bool) or not isinstance(minimum, int) or minimum < 1:
             raise TermsError(f"minimum_rows must be a whole number of at least 1, not {minimum!r}")
 
-    @property
+    @cached_property
     def weights(self) -> int:
         """d: one weight a feature, and the intercept last."""
         return len(self.requirements.features) + 1
 
-    @property
+    @cached_property
     def target_range(self) -> float:
         """Width of the target as declared; 1 when it is declared to be one value."""
         target = self.requirements.target
@@ -119,39 +120,39 @@ class TrainingTerms:
 
     # --- bounds that hold for every owner that keeps to the terms ---
 
-    @property
+    @cached_property
     def row_norm(self) -> float:
         """`|x|_2` of a row, intercept included, is at most this."""
         return math.sqrt(1 + sum(column.magnitude**2 for column in self.requirements.features))
 
-    @property
+    @cached_property
     def update_bound(self) -> float:
         """`|v|_2` of an owner's map is at most this: N steps of `step * |X'y| / m`, none of them stretched by M."""
         return self.local_steps * self.step * self.row_norm * max(self.requirements.target.magnitude, 1e-300)
 
-    @property
+    @cached_property
     def weight_bound(self) -> float:
         """`|w|_2` from zero weights is at most this in every round, and in every solo model."""
         return self.rounds * self.update_bound
 
-    @property
+    @cached_property
     def residual_bound(self) -> float:
         """`|y - x.w|` is at most this."""
         return self.requirements.target.magnitude + self.row_norm * self.weight_bound
 
-    @property
+    @cached_property
     def error_bound(self) -> float:
         """No root mean square error beyond this is opened: that of predictions a whole range off the target's largest value."""
         return self.requirements.target.magnitude + self.target_range
 
     # --- fixed-point scales ---
 
-    @property
+    @cached_property
     def base_scale(self) -> int:
         """S_0: fractional bits of the weights at the start and after a refresh."""
         return max(8, _RESOLUTION_BITS - math.floor(math.log2(self.target_range)) + bits_for(self.row_norm))
 
-    @property
+    @cached_property
     def map_bits(self) -> int:
         """F: fractional bits of an update's matrix, which every round adds to the scale.
 
@@ -163,12 +164,12 @@ class TrainingTerms:
         small = bits_for(1 / (16 * self._smallest_magnitude))
         return _MAP_BITS + min(_MAXIMUM_EXTRA_BITS, offset + large + small)
 
-    @property
+    @cached_property
     def row_bits(self) -> int:
         """Fractional bits of a validator's rows; enough for its smallest feature."""
         return self.map_bits + min(_MAXIMUM_EXTRA_BITS, bits_for(1 / self._smallest_magnitude))
 
-    @property
+    @cached_property
     def _smallest_magnitude(self) -> float:
         return min((column.magnitude for column in self.requirements.features if column.magnitude > 0), default=1.0)
 

@@ -172,6 +172,7 @@ class Session:
     Attributes:
         buyer: the Model Buyer's role; its `model` is set by `deliver_model`.
         aggregator: the Federated Aggregator's role, with history, gains and transcript.
+        validators: their roles, by address.
         transport: what carries their messages, with counts and bytes.
         modulus: of the buyer's key.
     """
@@ -226,7 +227,7 @@ class Session:
         by_address = {signer.address: signer for signer in (buyer, aggregator, *signers)}
         self.buyer = ModelBuyer(seat(buyer.address), key, initial or initial_weights(terms, key), validators)
         trainers = _seat_trainers({name: (seat(name), data) for name, data in owners.items() if name not in validators}, labels or {})
-        judges = {name: Validator(seat(name), owners[name]) for name in validators}
+        self.validators = {name: Validator(seat(name), owners[name]) for name in validators}
         chain_id, contract = marketplace or (None, None)
         header = Header(request, document, buyer.address, aggregator.address, tuple(trainers), tuple(validators), chain_id, contract)
         transcript = Transcript(header)
@@ -234,7 +235,7 @@ class Session:
         self.transport = LocalTransport(transcript)
         self.transport.join(buyer, self.buyer)
         self.transport.join(aggregator, self.aggregator)
-        owners_at_work: dict[str, Trainer | Validator] = {**trainers, **judges}
+        owners_at_work: dict[str, Trainer | Validator] = {**trainers, **self.validators}
         for name, owner in owners_at_work.items():
             self.transport.join(by_address[name], owner)
             self.transport.send([owner.ready()])

@@ -10,7 +10,7 @@ import contextlib
 import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from deltaml_core import schemes
@@ -23,6 +23,7 @@ from deltaml_core.chain.wallet import Wallet
 from deltaml_core.contributions import shares
 from deltaml_core.errors import ChainError, DeltaMLError, RequirementsError, TermsError
 from deltaml_core.measurement import Metric
+from deltaml_core.messages import ProposeResult
 from deltaml_core.schedule import schedule
 from deltaml_core.schemes.base import Ciphertexts, PrivateKey
 from deltaml_core.statistics import Array, Column, Dataset, Requirements
@@ -38,6 +39,9 @@ PAPER_REQUIREMENTS = Requirements(
 )
 PAPER_VALIDATOR = 1
 """The thesis's second owner validates, the other four train (T§8)."""
+
+OPENED_KEY_BITS = (2048, 3072)
+"""Lengths of key whose openings the contract checks."""
 
 _ACCEPTANCE_SECONDS = 3600
 _TRAINING_SECONDS = 24 * 3600
@@ -135,12 +139,17 @@ class Market:
             named_validators: owners the request names as validators; nobody: the contract deals the roles.
 
         Raises:
-            ScaleBudgetError: the key is too small for the terms; nothing was posted.
+            TermsError, ScaleBudgetError: the key does not fit the terms; nothing was posted.
             RequirementsError: too few owners have matching data.
             ContractError, InsufficientFundsError, ChainError: the chain refused a step.
             DeltaMLError: a role refused one.
         """
         started = time.perf_counter()
+        if terms.metrics != "noise" and terms.key_bits not in OPENED_KEY_BITS:
+            raise TermsError(
+                f"the contract opens errors under keys of {' or '.join(map(str, OPENED_KEY_BITS))} bits, not {terms.key_bits}: "
+                'choose one of these, or metrics="noise", which opens none'
+            )
         key = schemes.generate(terms.scheme, terms.key_bits)
         schedule(terms, key.public.capacity)
         self._register()
@@ -249,12 +258,13 @@ class Market:
         return session
 
     def _settle(self, request: Request, session: Session) -> None:
-        statement = _statement(request, session)
-        validators = [owner for owner in self.owners if owner.address in session.aggregator.approvals]
-        signatures = {
-            validator.address: validator.wallet.sign_statement(statement, self.marketplace.chain_id, self.marketplace.address)
-            for validator in validators
+        chain_id, contract = self.marketplace.chain_id, self.marketplace.address
+        statements = {
+            address: _statement(request, validator.approved) for address, validator in session.validators.items() if validator.approved
         }
+        wallets = {owner.address: owner.wallet for owner in self.owners}
+        signatures = {address: wallets[address].sign_statement(stated, chain_id, contract) for address, stated in statements.items()}
+        statement = next(iter(statements.values()))
         self.marketplace.submit_result(self.aggregator.wallet, request.id, statement, signatures, _opening(session, session.modulus))
         self._read_events()
         self.marketplace.confirm(self.buyer.wallet, request.id)
@@ -332,6 +342,12 @@ class Market:
             self._next_block = latest + 1
 
 
+def paper_terms(*, rounds: int = 100, key_bits: int = 2048, metrics: str = "verifiable", step: float = 1.5) -> TrainingTerms:
+    """The thesis's training; `metrics="noise"` measures as the thesis did, which compares no coalitions but those with one trainer less."""
+    terms = TrainingTerms(PAPER_REQUIREMENTS, rounds=rounds, key_bits=key_bits, step=step)
+    return replace(terms, metrics=metrics, contributions="leave_one_out") if metrics == "noise" else replace(terms, metrics=metrics)
+
+
 def paper_market(ganache: GanacheProcess, marketplace: Marketplace, on_event: OnEvent = lambda event: None) -> Market:
     """A buyer, an aggregator and the paper's five owners, each with a new wallet and ether for gas (the buyer for its escrow too)."""
     owners = [
@@ -352,24 +368,20 @@ def _data_of(owner: Participant) -> Dataset:
     return owner.dataset
 
 
-def _statement(request: Request, session: Session) -> Statement:
-    """What the validators approved, as the contract's statement."""
-    proposal = session.aggregator.proposal
-    if proposal is None:
-        raise ChainError("there is no result to state")
-    metric = session.aggregator.history[-1][1]
+def _statement(request: Request, approved: ProposeResult) -> Statement:
+    """What a validator approved, as the contract's statement."""
     return Statement(
         request=request.id,
-        round=proposal.round,
+        round=approved.round,
         modulus_hash=request.terms.modulus_hash,
-        weights_hash=bytes.fromhex(proposal.weights_hash),
-        metric_hash=bytes.fromhex(proposal.metric_hash),
-        scale=2 * metric.scale,
-        rows=metric.rows,
-        initial_mse=proposal.initial,
-        final_mse=proposal.final,
-        gains=proposal.gains,
-        transcript_hash=bytes.fromhex(proposal.transcript_hash),
+        weights_hash=bytes.fromhex(approved.weights_hash),
+        metric_hash=bytes.fromhex(approved.metric_hash),
+        scale=approved.scale,
+        rows=approved.rows,
+        initial_mse=approved.initial,
+        final_mse=approved.final,
+        gains=approved.gains,
+        transcript_hash=bytes.fromhex(approved.transcript_hash),
     )
 
 

@@ -9,7 +9,7 @@ from deltaml_core.measurement import pairs
 from deltaml_core.messages import MaskedErrors, Message, OpenedSums, OpenSums, Products, ZeroTest, ZeroTestAnswer
 from deltaml_core.metrics.verifiable.opened import ATTEMPTS, range_fault, slots_of
 from deltaml_core.party import Party
-from deltaml_core.schedule import SECRET_BITS, measurements
+from deltaml_core.schedule import MAXIMUM_PARTIES, SECRET_BITS, measurements
 from deltaml_core.schemes.base import PrivateKey
 
 
@@ -39,6 +39,8 @@ class VerifiableBuyer:
     def multiply(self, asked: MaskedErrors) -> list[Message]:
         """Return the products of the masked vectors, under new encryption."""
         self._scheduled(asked, asked.scale)
+        if not 1 <= asked.models <= MAXIMUM_PARTIES or not 1 <= asked.entries <= self._party.terms.weights:
+            raise MetricError(f"{asked.models} error vectors of {asked.entries} entries are not a measurement", asked.sender)
         slots = slots_of(self._party, asked.scale, asked.attempt)
         count = asked.models * asked.entries
         lengths = len(slots.groups(count))
@@ -75,6 +77,8 @@ class VerifiableBuyer:
         if asked.sender != self._party.aggregator:
             raise self._party.unexpected(asked, "only the aggregator has sums opened")
         self._scheduled(asked, asked.scale)
+        if not 1 <= asked.models <= MAXIMUM_PARTIES:
+            raise MetricError(f"{asked.models} models are not a measurement", asked.sender)
         sums = self._party.key.check(asked.sums, len(pairs(asked.models)), asked.sender)
         self._once(asked, asked.evaluation, 1)
         openings = self._key.open(sums)

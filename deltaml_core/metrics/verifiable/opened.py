@@ -67,4 +67,4 @@ def verified(party: Party, measured: Measured) -> Measurement:
     rows = sum(measured.rows)
     if fault := range_fault(party.terms, measured.plaintexts, measured.scale, measured.models, rows):
         raise MetricError(f"measurement {measured.evaluation}: {fault}", measured.sender)
-    return Measurement(measured.plaintexts, measured.scale + party.terms.row_bits, rows, measured.models)
+    return Measurement(measured.plaintexts, measured.scale + party.terms.row_bits, rows, measured.models, sums)

@@ -1,0 +1,50 @@
+"""How often a data set may be measured: every opened error tells a little about the rows behind it (protocol.md §5.7).
+
+An error at weights the buyer knows (the initial and the final model's) is an equation in the validator's statistics; as many of
+those as there are weights would begin to determine them. Errors at weights nobody knows tell less, and are limited in total.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from deltaml_core.errors import ReleasesSpentError
+
+TOTAL_RELEASES = 10_000
+"""Numbers opened in all from one data set."""
+
+
+@dataclass
+class Releases:
+    """Counts over a data set's lifetime what was opened of it; its owner keeps it between requests.
+
+    Attributes:
+        known: opened at weights the buyer knows.
+        total: opened in all.
+        limit: how many in all.
+    """
+
+    known: int = 0
+    total: int = 0
+    limit: int = TOTAL_RELEASES
+
+    def spend(self, numbers: int, *, known: bool, weights: int) -> None:
+        """Count numbers that are about to be opened.
+
+        Args:
+            numbers: how many.
+            known: whether the buyer knows, or will know, the weights they are opened at.
+            weights: d; no more are opened at known weights.
+
+        Raises:
+            ReleasesSpentError: the limit would be passed; nothing is counted.
+        """
+        if known and self.known + numbers > weights:
+            raise ReleasesSpentError(
+                f"this data set has been measured {self.known} times at models its buyers know; more than {weights} times would tell "
+                f"its {weights} statistics: offer other rows"
+            )
+        if self.total + numbers > self.limit:
+            raise ReleasesSpentError(f"{self.total} errors of this data set were opened, and {self.limit} is its limit: offer other rows")
+        self.known += numbers if known else 0
+        self.total += numbers
