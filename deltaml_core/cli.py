@@ -11,6 +11,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
+from pathlib import Path
 from types import FrameType
 
 from rich.console import Console
@@ -28,7 +29,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a subcommand.
 
     Returns:
-        0 when it worked, 1 when something was refused (said on standard error), 2 for a wrong call, 130 when interrupted.
+        0 when it worked, 1 when something was refused (said on standard error) or an audit found a fault, 2 for a wrong call, 130 when
+        interrupted.
     """
     errors = Console(stderr=True)
     try:
@@ -63,6 +65,12 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--json", action="store_true", help="print one JSON object on standard output, progress on standard error")
     demo.add_argument("--rounds", type=int, default=100, help="rounds of training (default 100)")
     demo.add_argument("--key-bits", type=int, default=2048, help="length of the buyer's key (default 2048)")
+    demo.add_argument(
+        "--metrics",
+        choices=("verifiable", "noise"),
+        default="verifiable",
+        help="how errors are measured (default verifiable); noise is the thesis's way, for comparison and for small keys",
+    )
     demo.add_argument("--escrow", type=_wei, default=5 * _ETHER, metavar="ETHER", help="what the buyer locks of its 10 ether (default 5)")
     demo.add_argument("--port", type=_port, default=None, help="port of the local chain (default: a free one)")
     demo.set_defaults(run=_demo, shuffle=False)
@@ -71,15 +79,19 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("--json", action="store_true", help="print one JSON object on standard output, progress on standard error")
     bench.add_argument("--key-bits", type=int, default=2048, help="length of the key (default 2048)")
     bench.set_defaults(run=_bench)
+
+    audit = commands.add_parser("audit", help="replay a stored transcript and check all of it that needs no secret key")
+    audit.add_argument("path", type=Path, metavar="PATH", help="the transcript, full or public")
+    audit.add_argument("--public", action="store_true", help="check only what the public part shows")
+    audit.set_defaults(run=_audit, json=False)
     return parser
 
 
 def _demo(chosen: argparse.Namespace, console: Console) -> int:
     from deltaml_core.demo import play, report
-    from deltaml_core.demo.market import PAPER_REQUIREMENTS
-    from deltaml_core.terms import TrainingTerms
+    from deltaml_core.demo.market import paper_terms
 
-    terms = TrainingTerms(PAPER_REQUIREMENTS, rounds=chosen.rounds, key_bits=chosen.key_bits)
+    terms = paper_terms(rounds=chosen.rounds, key_bits=chosen.key_bits, metrics=chosen.metrics)
     result = play.play(console, terms, chosen.escrow, port=chosen.port, shuffle=chosen.shuffle)
     if chosen.json:
         print(report.to_json(result, terms))
@@ -98,6 +110,14 @@ def _bench(chosen: argparse.Namespace, console: Console) -> int:
     else:
         console.print(benchmarks.render(measurements))
     return 0
+
+
+def _audit(chosen: argparse.Namespace, console: Console) -> int:
+    from deltaml_core.audit import audit_file
+
+    report = audit_file(chosen.path, public=chosen.public)
+    console.print(Text(str(report)), soft_wrap=True)
+    return 0 if report.ok else EXIT_FAILED
 
 
 def _show_warnings(console: Console) -> None:
