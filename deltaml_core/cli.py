@@ -73,6 +73,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     demo.add_argument("--escrow", type=_wei, default=5 * _ETHER, metavar="ETHER", help="what the buyer locks of its 10 ether (default 5)")
     demo.add_argument("--port", type=_port, default=None, help="port of the local chain (default: a free one)")
+    demo.add_argument(
+        "--transcript",
+        type=Path,
+        default=Path("build", "demo"),
+        metavar="DIR",
+        help="where the run's transcript is kept, full and public (default build/demo)",
+    )
     demo.set_defaults(run=_demo, shuffle=False)
 
     bench = commands.add_parser("bench", help="measure against the arithmetic of 2019, in one run and one process")
@@ -88,16 +95,17 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _demo(chosen: argparse.Namespace, console: Console) -> int:
-    from deltaml_core.demo import play, report
+    from deltaml_core.demo import play, record, report
     from deltaml_core.demo.market import paper_terms
 
     terms = paper_terms(rounds=chosen.rounds, key_bits=chosen.key_bits, metrics=chosen.metrics)
     result = play.play(console, terms, chosen.escrow, port=chosen.port, shuffle=chosen.shuffle)
+    audited = record.keep_and_audit(result, chosen.transcript)
     if chosen.json:
-        print(report.to_json(result, terms))
+        print(report.to_json(result, terms, audited))
     else:
-        report.show(result, terms, console)
-    return 0
+        report.show(result, terms, audited, console)
+    return 0 if audited.verdict == "ok" else EXIT_FAILED
 
 
 def _bench(chosen: argparse.Namespace, console: Console) -> int:

@@ -69,12 +69,24 @@ def audit(
     return _report(transcript, state, None)
 
 
-def audit_file(path: Path, *, public: bool = False) -> AuditReport:
+def audit_file(
+    path: Path,
+    *,
+    public: bool = False,
+    statement: Statement | None = None,
+    payouts: Payouts | None = None,
+    minimum_wei: int = 0,
+    shares_bps: tuple[int, int, int] = (7000, 2000, 1000),
+) -> AuditReport:
     """Check a stored transcript.
 
     Args:
         path: the file.
         public: check only what its public part shows, also of a full one.
+        statement: what the contract has as the result.
+        payouts: what it credited.
+        minimum_wei: the request's minimum reward.
+        shares_bps: its shares of trainers, validators and aggregator.
     """
     try:
         transcript, closing = load_with_closing(path)
@@ -85,7 +97,7 @@ def audit_file(path: Path, *, public: bool = False) -> AuditReport:
             transcript, closing = transcript.public(), Closing(closing.entries, closing.hash, b"")
         except MessageError:
             return audit(transcript, closing=closing)  # which says what cannot be read, and where
-    return audit(transcript, closing=closing)
+    return audit(transcript, statement=statement, payouts=payouts, minimum_wei=minimum_wei, shares_bps=shares_bps, closing=closing)
 
 
 def _check_entry(state: State, number: int, line: bytes, *, public: bool) -> Failure | None:

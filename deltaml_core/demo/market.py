@@ -24,12 +24,13 @@ from deltaml_core.contributions import shares
 from deltaml_core.errors import ChainError, DeltaMLError, RequirementsError, TermsError
 from deltaml_core.measurement import Metric
 from deltaml_core.messages import ProposeResult
+from deltaml_core.payouts import Payouts
 from deltaml_core.schedule import schedule
 from deltaml_core.schemes.base import Ciphertexts, PrivateKey
 from deltaml_core.statistics import Array, Column, Dataset, Requirements
 from deltaml_core.terms import RequestDocument, TrainingTerms
 from deltaml_core.training import Session
-from deltaml_core.transcript import ciphertexts_hash
+from deltaml_core.transcript import Transcript, ciphertexts_hash
 
 ETHER = 10**18
 DATA = Path(__file__).resolve().parents[2] / "data" / "diabetes"
@@ -90,6 +91,9 @@ class MarketResult:
         chain: the node's own name and version.
         cpu_seconds: of all roles' training together.
         wall_seconds: from deployment to the last withdrawal.
+        transcript: every message of the training.
+        statement: what the validators signed and the contract took.
+        payouts: what the contract credited, in its order of participants.
     """
 
     request: Request
@@ -106,6 +110,9 @@ class MarketResult:
     chain: str
     cpu_seconds: float
     wall_seconds: float
+    transcript: Transcript
+    statement: Statement
+    payouts: Payouts
 
 
 @dataclass
@@ -167,7 +174,7 @@ class Market:
             with contextlib.suppress(ChainError):  # the chain itself may have gone
                 error.add_note(self._take_back(request_id))
             raise
-        session.deliver_model(self._settled_weights())
+        session.deliver_model(self._statement().weights_hash)
         return self._result(request_id, session, cpu, started)
 
     # --- the steps, in order ---
@@ -272,9 +279,9 @@ class Market:
         self._read_events()
         self._withdraw()
 
-    def _settled_weights(self) -> bytes:
-        """Hash of the encrypted model that was paid for, as the contract has it."""
-        return [event.statement.weights_hash for event in self._events if isinstance(event, ResultSubmitted)][-1]
+    def _statement(self) -> Statement:
+        """The result that was paid for, as the contract has it."""
+        return [event.statement for event in self._events if isinstance(event, ResultSubmitted)][-1]
 
     def _withdraw(self) -> None:
         for participant in (*self.owners, self.aggregator, self.buyer):
@@ -301,6 +308,7 @@ class Market:
         request = self.marketplace.request(request_id)
         settled = [event for event in self._events if isinstance(event, Settled)]
         credited = [event for event in self._events if isinstance(event, Credited)]
+        credited_wei = {event.account: event.amount_wei for event in credited}
         paid = {participant.name: 0 for participant in (*self.owners, self.aggregator)}
         names = {participant.address: participant.name for participant in (self.buyer, self.aggregator, *self.owners)}
         for event in credited:
@@ -327,6 +335,14 @@ class Market:
             chain=self.marketplace.web3.client_version,
             cpu_seconds=cpu,
             wall_seconds=time.perf_counter() - started,
+            transcript=session.aggregator.transcript,
+            statement=self._statement(),
+            payouts=Payouts(
+                trainers_wei=tuple(credited_wei.get(trainer, 0) for trainer in request.trainers),
+                validators_wei=tuple(credited_wei.get(validator, 0) for validator in request.validators),
+                aggregator_wei=credited_wei.get(request.aggregator, 0),
+                refund_wei=credited_wei.get(request.buyer, 0),
+            ),
         )
 
     def _read_events(self) -> None:

@@ -6,10 +6,13 @@ import json
 from typing import Any
 
 from rich import box
-from rich.console import Console
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
 from rich.table import Table
+from rich.text import Text
 
 from deltaml_core.demo.market import ETHER, MarketResult
+from deltaml_core.demo.record import Audited
 from deltaml_core.terms import TrainingTerms
 
 THESIS_MSE = 3311.84
@@ -18,7 +21,7 @@ THESIS_ROUNDS = 100
 THESIS_VALIDATOR = "owner-2"
 
 
-def to_json(result: MarketResult, terms: TrainingTerms) -> str:
+def to_json(result: MarketResult, terms: TrainingTerms, audited: Audited) -> str:
     """One object; money is in wei, errors in squared target units, times in seconds."""
     content: dict[str, Any] = {
         "mse_initial": result.mse_history[0][1],
@@ -33,6 +36,8 @@ def to_json(result: MarketResult, terms: TrainingTerms) -> str:
         "escrow_wei": result.request.escrow_wei,
         "contract_balance_wei": result.contract_balance_wei,
         "metrics": terms.metrics,
+        "transcript": str(audited.path),
+        "audit": audited.verdict,
         "chain": result.chain,
         "gas": result.gas,
         "cpu_seconds": result.cpu_seconds,
@@ -41,12 +46,13 @@ def to_json(result: MarketResult, terms: TrainingTerms) -> str:
     return json.dumps(content, indent=2)
 
 
-def show(result: MarketResult, terms: TrainingTerms, console: Console) -> None:
+def show(result: MarketResult, terms: TrainingTerms, audited: Audited, console: Console) -> None:
     """Who did what and earned what, the thesis's figures beside ours, and where to go next."""
     console.print()
     console.print(_payouts(result))
     console.print(_comparison(result, terms))
-    console.print(_next())
+    console.print(_audit(audited))
+    console.print(_next(audited))
 
 
 def _payouts(result: MarketResult) -> Table:
@@ -82,12 +88,22 @@ def _comparison(result: MarketResult, terms: TrainingTerms) -> Table:
     return table
 
 
-def _next() -> Table:
+def _audit(audited: Audited) -> Group:
+    """Both audits' verdicts, as their own command prints them."""
+    lines: list[RenderableType] = [Text("Audit of the transcript, without any key", style="bold")]
+    for path, found in ((audited.path, audited.full), (audited.public_path, audited.public)):
+        lines.append(Text(f"  {path}"))
+        lines.append(Padding(Text(found.verdict, style="green" if found.ok else "red"), (0, 0, 0, 4)))
+    return Group(*lines, "")
+
+
+def _next(audited: Audited) -> Table:
     table = Table(title="Where to go next", title_justify="left", title_style="bold", box=None, show_header=False, padding=(0, 2))
     table.add_column(no_wrap=True)
     table.add_column()
     table.add_row("make demo ARGS=--shuffle", "the contract deals the roles")
     table.add_row("make demo ARGS=--json", "every figure, and all recorded errors")
+    table.add_row(f"deltaml audit {audited.path}", "check it again")
     table.add_row("make bench", "against the arithmetic of 2019")
     table.add_row("from deltaml_core import train", "the same on your own data, in Python")
     return table
