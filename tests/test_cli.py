@@ -50,11 +50,11 @@ def own_signals() -> Iterator[None]:
 
 
 def test_json_is_one_object_alone_on_standard_output_and_progress_is_on_standard_error() -> None:
-    ran = deltaml("demo", "--json", "--rounds", "5", "--key-bits", "1024", "--escrow", "2.000000000000000001")
+    ran = deltaml("demo", "--json", "--rounds", "5", "--key-bits", "1024", "--metrics", "noise", "--escrow", "2.000000000000000001")
     assert ran.returncode == 0, ran.stderr
     shown = json.loads(ran.stdout)
     assert shown.keys() >= JSON_KEYS
-    assert (shown["rounds"], shown["key_bits"]) == (5, 1024)
+    assert (shown["rounds"], shown["key_bits"], shown["metrics"]) == (5, 1024, "noise")
     assert shown["chain"].startswith("Ganache/")
     assert [number for number, _ in shown["mse_history"]] == [0, 2, 4, 5]
     assert (shown["mse_initial"], shown["mse_final"]) == (shown["mse_history"][0][1], shown["mse_history"][-1][1])
@@ -69,7 +69,7 @@ def test_json_is_one_object_alone_on_standard_output_and_progress_is_on_standard
 
 
 def test_a_run_into_a_file_tells_the_story_and_ends_with_the_tables() -> None:
-    ran = deltaml("demo", "--shuffle", "--rounds", "2", "--key-bits", "1024")
+    ran = deltaml("demo", "--shuffle", "--rounds", "2", "--key-bits", "1024", "--metrics", "noise")
     assert ran.returncode == 0, ran.stderr
     places = [ran.stdout.index(part) for part in ("Starting a local Ganache", "buyer posts", "settled", "Roles, contributions", "go next")]
     assert places == sorted(places)
@@ -81,7 +81,8 @@ def test_a_run_into_a_file_tells_the_story_and_ends_with_the_tables() -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("--key-bits", "128"), "ScaleBudgetError: a 128-bit key is too small for 100 rounds"),
+        (("--key-bits", "128", "--metrics", "noise"), "ScaleBudgetError: a 128-bit key is too small for 100 rounds"),
+        (("--key-bits", "1024"), "TermsError: the contract opens errors under keys of 2048 or 3072 bits, not 1024"),
         (("--rounds", "0"), "TermsError: rounds must be a whole number of at least 1, not 0"),
     ],
 )
@@ -132,7 +133,7 @@ def test_a_wrong_call_is_exit_code_2() -> None:
     ("arguments", "named"),
     [
         (("--help",), ("demo", "bench", "stays with its owners")),
-        (("demo", "--help"), ("--paper", "--shuffle", "--json", "--rounds", "--key-bits", "--escrow", "--port")),
+        (("demo", "--help"), ("--paper", "--shuffle", "--json", "--rounds", "--key-bits", "--metrics", "--escrow", "--port")),
         (("bench", "--help"), ("--json", "--key-bits")),
     ],
 )

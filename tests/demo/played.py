@@ -10,7 +10,7 @@ from web3 import Web3
 from deltaml_core.chain import GanacheProcess, Wallet, connect
 from deltaml_core.chain.events import Event
 from deltaml_core.chain.marketplace import Marketplace, Receipt
-from deltaml_core.demo.market import ETHER, PAPER_REQUIREMENTS, PAPER_VALIDATOR, Market, MarketResult, paper_market
+from deltaml_core.demo.market import ETHER, PAPER_VALIDATOR, Market, MarketResult, paper_market, paper_terms
 from deltaml_core.terms import TrainingTerms
 
 KEY_BITS = 1024
@@ -61,10 +61,10 @@ class Played:
         return self.result
 
 
-def open_market(ganache: GanacheProcess, kind: type[Marketplace] = Marketplace, **terms: float) -> Played:
-    """The paper's market on a contract of its own, with a key and a number of rounds that take little time."""
+def open_market(ganache: GanacheProcess, kind: type[Marketplace] = Marketplace, **terms: Any) -> Played:
+    """The paper's market on a contract of its own, with a key, metrics and a number of rounds that take little time."""
     deployer = Wallet.create()
     ganache.fund(deployer.address, ETHER)
     marketplace = kind.deploy(connect(ganache.url), deployer)
-    chosen = {"rounds": 4, "key_bits": KEY_BITS, **terms}
-    return Played(paper_market(ganache, marketplace), marketplace, TrainingTerms(PAPER_REQUIREMENTS, **chosen))
+    chosen = {"rounds": 4, "key_bits": KEY_BITS, "metrics": "noise", **terms}
+    return Played(paper_market(ganache, marketplace), marketplace, paper_terms(**chosen))
