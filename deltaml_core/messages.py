@@ -6,7 +6,6 @@ that does not decode to exactly its own bytes is refused, so there is one encodi
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, fields
@@ -14,6 +13,7 @@ from enum import StrEnum
 from functools import cache
 from typing import Annotated, Any, ClassVar, TypeVar, get_type_hints
 
+from deltaml_core import canonical
 from deltaml_core.errors import MessageError
 from deltaml_core.schemes.base import Ciphertexts
 
@@ -494,7 +494,7 @@ def encode(message: Message) -> bytes:
     content: dict[str, Any] = {"version": VERSION, "kind": message.kind}
     for name, codec in _codecs(message.kind).items():
         content[name] = codec.write(getattr(message, name))
-    return _canonical(content)
+    return canonical.dump(content)
 
 
 def decode(data: bytes, sender: str | None = None) -> Message:
@@ -510,7 +510,7 @@ def decode(data: bytes, sender: str | None = None) -> Message:
     if len(data) > MAXIMUM_BYTES:
         raise MessageError(f"a message of {len(data)} bytes is longer than the {MAXIMUM_BYTES} allowed", sender)
     try:
-        content = json.loads(data)
+        content = canonical.load(data)
     except (ValueError, RecursionError) as error:
         raise MessageError(f"a message is not JSON: {error}", sender) from error
     if not isinstance(content, dict):
@@ -530,7 +530,7 @@ def decode(data: bytes, sender: str | None = None) -> Message:
             values[name] = codec.read(content[name])
         except (TypeError, ValueError) as error:
             raise MessageError(f"{kind}: field {name!r} {error}", sender) from error
-    if _canonical(content) != data:
+    if canonical.dump(content) != data:
         raise MessageError(f"{kind}: not in canonical form", sender)
     return _KINDS[kind](**values)
 
@@ -539,10 +539,6 @@ def decode(data: bytes, sender: str | None = None) -> Message:
 class _Codec:
     write: Callable[[Any], Any]
     read: Callable[[Any], Any]
-
-
-def _canonical(content: Any) -> bytes:
-    return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode("ascii")
 
 
 def _read_text(value: Any) -> str:

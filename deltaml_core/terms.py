@@ -11,6 +11,7 @@ import math
 from dataclasses import asdict, dataclass
 from functools import cached_property
 
+from deltaml_core import canonical
 from deltaml_core.contributions import RULES
 from deltaml_core.errors import TermsError
 from deltaml_core.fixedpoint import bits_for
@@ -207,7 +208,7 @@ class RequestDocument:
             TermsError: it is not such a document, or its terms contradict each other.
         """
         try:
-            content = json.loads(text)
+            content = canonical.load(text)
             if content["version"] != _VERSION:
                 raise TermsError(f"the request's document has version {content['version']!r}, not {_VERSION}")
             stated = dict(content["terms"])

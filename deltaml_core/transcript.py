@@ -14,17 +14,17 @@ whole.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from eth_hash.auto import keccak
 
+from deltaml_core import canonical
 from deltaml_core.errors import TermsError, TranscriptError
 from deltaml_core.messages import Message, decode, is_public
 from deltaml_core.schemes.base import PublicKey
@@ -76,7 +76,7 @@ class Header:
             "chain_id": self.chain_id,
             "contract": self.contract,
         }
-        return _canonical(content)
+        return canonical.dump(content)
 
     @classmethod
     def from_json(cls, line: bytes) -> Self:
@@ -86,7 +86,7 @@ class Header:
             TranscriptError: it is none, or not in canonical form.
         """
         try:
-            content = json.loads(line)
+            content = canonical.load(line)
             if content.pop("version") != _VERSION:
                 raise TranscriptError(f"the transcript's header is not of version {_VERSION}")
             document = RequestDocument.from_json(content.pop("document"))
@@ -94,13 +94,13 @@ class Header:
             header = cls(document=document, trainers=trainers, validators=validators, **content)
             if not all(isinstance(name, str) for name in (header.request, *header.participants)):
                 raise TranscriptError("the transcript's header must name request and participants by text")
-            canonical = header.to_json() == line
+            exact = header.to_json() == line
         except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
             if isinstance(error, TranscriptError):
                 raise
             reason = str(error) if isinstance(error, TermsError) else repr(error)
             raise TranscriptError(f"the transcript's header cannot be read: {reason}") from error
-        if not canonical:
+        if not exact:
             raise TranscriptError("the transcript's header is not in canonical form")
         return header
 
@@ -114,7 +114,7 @@ class Sealed:
 
     def encode(self) -> bytes:
         """Canonical JSON, one line."""
-        return _canonical({"digest": self.digest.hex(), "signature": self.signature.hex()})
+        return canonical.dump({"digest": self.digest.hex(), "signature": self.signature.hex()})
 
 
 def read_entry(line: bytes) -> SignedMessage | Sealed:
@@ -149,7 +149,7 @@ class Closing:
 
     def encode(self) -> bytes:
         """Canonical JSON, one line."""
-        return _canonical({"entries": self.entries, "hash": self.hash.hex(), "seed": self.seed.hex()})
+        return canonical.dump({"entries": self.entries, "hash": self.hash.hex(), "seed": self.seed.hex()})
 
     @classmethod
     def decode(cls, line: bytes) -> Self:
@@ -187,7 +187,7 @@ class Transcript:
 
     def blinding(self, *purpose: str | int) -> bytes:
         """The seed of the aggregator's randomness for one purpose; see `PublicKey.rerandomise_from`."""
-        return hashlib.sha256(self.seed + json.dumps(purpose).encode("ascii")).digest()
+        return hashlib.sha256(self.seed + canonical.dump(purpose)).digest()
 
     @property
     def first_hash(self) -> bytes:
@@ -279,10 +279,6 @@ def _for_everybody(line: bytes) -> bytes:
     if isinstance(entry, SignedMessage) and not is_public(decode(entry.message)):
         return Sealed(entry.digest, entry.signature).encode()
     return line
-
-
-def _canonical(content: dict[str, Any]) -> bytes:
-    return json.dumps(content, sort_keys=True, separators=(",", ":")).encode("ascii")
 
 
 def modulus_hash(key: PublicKey) -> bytes:
