@@ -88,6 +88,8 @@ library Errors {
     error OpeningOutOfRange(string field);
     /// @notice The ciphertext does not open to this plaintext with this randomness.
     error OpeningDoesNotHold();
+    /// @notice The modexp precompile failed with `gasLeft` left afterwards: the transaction's gas did not pay for it.
+    error ExponentiationFailed(uint256 gasLeft);
     /// @notice The stated final error, 18 decimals, is not what the opening says.
     error FinalMismatch(uint256 stated, uint256 opened);
 

@@ -270,6 +270,10 @@ class Marketplace:
         with translated(self._abi):
             return self._web3.eth.get_block("latest")["timestamp"]
 
+    def encoded(self, name: str, *arguments: Any) -> str:
+        """The calldata of a call, for whoever estimates or sends it by other means."""
+        return str(self._contract.encode_abi(name, args=list(arguments)))
+
     def events(self, first_block: int = 0, last_block: int | None = None) -> Iterator[Event]:
         """All events from one block to another (None: the latest), in order."""
         yield from self._events({}, first_block, "latest" if last_block is None else last_block)

@@ -42,7 +42,7 @@ class AnvilProcess:
 
     def __enter__(self) -> Self:
         program = next((CONTRACTS / "node_modules" / "@foundry-rs").glob("anvil-*/bin/anvil*"))
-        arguments = [str(program), "--port", "0", "--hardfork", NEWEST_HARDFORK, "--accounts", "1", *self._options]
+        arguments = [str(program), "--port", "0", "--hardfork", NEWEST_HARDFORK, "--enable-tx-gas-limit", "--accounts", "1", *self._options]
         self._process = subprocess.Popen(
             ["sh", "-c", ANVIL_SCRIPT, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )

@@ -2,6 +2,7 @@
 pragma solidity 0.8.37;
 
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
+import {Errors} from "../Errors.sol";
 
 /// @notice Just enough arithmetic on long natural numbers to check a Paillier opening.
 /// @dev A number is a byte string, big-endian, whose length is a multiple of 32. "Word k" counts from the least
@@ -82,15 +83,22 @@ library BigNumber {
     /// @notice `a * b mod m`, for `a, b < m` of equal length and odd m.
     /// @dev `4 a b = (a + b)**2 - (a - b)**2`, so two squares by the precompile, then two halvings.
     function mulMod(bytes memory a, bytes memory b, bytes memory m) internal view returns (bytes memory) {
-        bytes memory squareOfSum = Math.modExp(addMod(a, b, m), hex"02", m);
-        bytes memory squareOfDifference = Math.modExp(subMod(a, b, m), hex"02", m);
+        bytes memory squareOfSum = powMod(addMod(a, b, m), hex"02", m);
+        bytes memory squareOfDifference = powMod(subMod(a, b, m), hex"02", m);
         bytes memory fourfold = subMod(squareOfSum, squareOfDifference, m);
         return _halveMod(_halveMod(fourfold, m), m);
     }
 
     /// @notice `a mod m`, as long as m.
     function reduce(bytes memory a, bytes memory m) internal view returns (bytes memory) {
-        return Math.modExp(a, hex"01", m);
+        return powMod(a, hex"01", m);
+    }
+
+    /// @notice `base ** exponent mod m`, as long as m, for m > 0.
+    function powMod(bytes memory base, bytes memory exponent, bytes memory m) internal view returns (bytes memory) {
+        (bool done, bytes memory power) = Math.tryModExp(base, exponent, m);
+        if (!done) revert Errors.ExponentiationFailed(gasleft());
+        return power;
     }
 
     function _halveMod(bytes memory a, bytes memory m) private pure returns (bytes memory half) {

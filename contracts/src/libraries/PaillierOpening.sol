@@ -40,7 +40,7 @@ library PaillierOpening {
     /// @notice Whether the opening holds, in one go. Needs `checkForm`.
     function holds(Opening memory opening) internal view returns (bool) {
         bytes memory n = opening.modulus;
-        return _agrees(opening, Math.modExp(opening.randomness, n, n.mul(n)));
+        return _agrees(opening, opening.randomness.powMod(n, n.mul(n)));
     }
 
     /// @notice Steps that `step` needs for this modulus.
@@ -60,8 +60,8 @@ library PaillierOpening {
         // 2**256, one word further than a single word of exponent.
         bytes memory shift = hex"010000000000000000000000000000000000000000000000000000000000000000";
         for (uint256 k = done; k < done + steps; ++k) {
-            bytes memory factor = Math.modExp(opening.randomness, abi.encode(n.word(words - 1 - k)), square);
-            power = k == 0 ? factor : Math.modExp(power, shift, square).mulMod(factor, square);
+            bytes memory factor = opening.randomness.powMod(abi.encode(n.word(words - 1 - k)), square);
+            power = k == 0 ? factor : power.powMod(shift, square).mulMod(factor, square);
         }
         return power;
     }

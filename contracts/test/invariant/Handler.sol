@@ -9,7 +9,7 @@ import {vm} from "../Vm.sol";
 /// @notice Plays any call by anyone at any time, and keeps its own books of what must hold.
 /// @dev Half of the calls are sent by whoever should, so that requests get somewhere; the others by anybody.
 contract Handler is Check {
-    uint256 private constant REQUESTS = 5;
+    uint256 private constant REQUESTS = 4;
 
     Marketplace public immutable market;
     address[] public actors;
@@ -84,13 +84,6 @@ contract Handler is Check {
         send(seed, id, actors[4 + (seed >> 128) % 10], abi.encodeCall(market.accept, (id, bytes32(seed | 1))));
     }
 
-    function acceptAll(uint256 seed) external {
-        (uint256 id,) = pick(seed);
-        for (uint256 i = 4; i < 14; ++i) {
-            send(0, id, actors[i], abi.encodeCall(market.accept, (id, bytes32(seed | 1))));
-        }
-    }
-
     function decline(uint256 seed) external {
         (uint256 id,) = pick(seed);
         send(seed, id, actors[4 + (seed >> 128) % 10], abi.encodeCall(market.decline, (id)));
@@ -123,10 +116,15 @@ contract Handler is Check {
         (uint256 id, RequestView memory request) = pick(seed);
         if (request.validators.length == 0) return;
         Statement memory statement = statementOf(id, request, initialMse, finalMse, gains);
+        sendResult(seed, request, statement);
+    }
+
+    function sendResult(uint256 seed, RequestView memory request, Statement memory statement) private {
         Opening memory none;
-        bytes[] memory signatures = signed(request, statement, seed);
-        bytes memory data = abi.encodeCall(market.submitResult, (id, statement, signatures, none));
-        (bool done, address caller) = send(seed, id, request.terms.aggregator, data);
+        // A seed of zero lets every validator sign.
+        bytes[] memory signatures = signed(request, statement, seed == 0 ? type(uint256).max : seed);
+        bytes memory data = abi.encodeCall(market.submitResult, (statement.request, statement, signatures, none));
+        (bool done, address caller) = send(seed, statement.request, request.terms.aggregator, data);
         if (done) onlyByAggregatorInTraining(request, caller);
     }
 
@@ -155,6 +153,29 @@ contract Handler is Check {
     function expire(uint256 seed) external {
         (uint256 id,) = pick(seed);
         send(1, id, anyone(seed), abi.encodeCall(market.expire, (id)));
+    }
+
+    /// @notice The next step of a request as all of its parties would take it, so that many requests get to their end.
+    function advance(uint256 seed, uint192 initialMse, uint192 finalMse, int192[12] memory gains) external {
+        (uint256 id, RequestView memory request) = pick(seed);
+        if (request.status == Status.Open && !request.takenOn) {
+            send(0, id, request.terms.aggregator, abi.encodeCall(market.takeOn, (id)));
+        } else if (request.status == Status.Open) {
+            // From a different owner on each time; as many as there are places.
+            for (uint256 i = 0; i < 10 && market.getRequest(id).owners.length < request.terms.maxOwners; ++i) {
+                send(0, id, actors[4 + (seed % 10 + i) % 10], abi.encodeCall(market.accept, (id, keccak256("data set"))));
+            }
+            send(0, id, anyone(seed), abi.encodeCall(market.close, (id)));
+        } else if (request.status == Status.Closed) {
+            if (block.number <= request.dealBlock) vm.roll(request.dealBlock + 1);
+            send(0, id, anyone(seed), abi.encodeCall(market.start, (id)));
+        } else if (request.status == Status.Training) {
+            Statement memory statement = statementOf(id, request, initialMse, finalMse, gains);
+            sendResult(0, request, statement);
+        } else if (request.status == Status.Submitted) {
+            send(0, id, request.buyer, abi.encodeCall(market.confirm, (id)));
+            send(0, id, anyone(seed), abi.encodeCall(market.finalize, (id)));
+        }
     }
 
     function withdraw(uint256 seed) external {
@@ -267,7 +288,9 @@ contract Handler is Check {
     }
 
     function viewOf(uint256 id) private view returns (bytes32) {
-        return keccak256(abi.encode(market.getRequest(id)));
+        (bool seen, bytes memory encoded) = address(market).staticcall(abi.encodeCall(market.getRequest, (id)));
+        yes(seen, "a request can be read");
+        return keccak256(encoded);
     }
 
     function onlyByAggregatorInTraining(RequestView memory before, address caller) private {

@@ -36,14 +36,16 @@ contract InvariantsTest is Check {
 
     /// @dev Everything but what the end of a run is for.
     function targetSelectors() external view returns (FuzzSelector[] memory targets) {
-        bytes4[20] memory chosen = [
+        bytes4[26] memory chosen = [
             Handler.create.selector,
             Handler.create.selector,
             Handler.takeOn.selector,
             Handler.takeOn.selector,
             Handler.accept.selector,
-            Handler.acceptAll.selector,
-            Handler.acceptAll.selector,
+            Handler.accept.selector,
+            Handler.advance.selector,
+            Handler.advance.selector,
+            Handler.advance.selector,
             Handler.decline.selector,
             Handler.close.selector,
             Handler.start.selector,
@@ -54,6 +56,10 @@ contract InvariantsTest is Check {
             Handler.confirm.selector,
             Handler.finalize.selector,
             Handler.expire.selector,
+            Handler.advance.selector,
+            Handler.advance.selector,
+            Handler.advance.selector,
+            Handler.advance.selector,
             Handler.withdraw.selector,
             Handler.passTime.selector,
             Handler.passBlocks.selector
