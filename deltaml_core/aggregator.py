@@ -17,8 +17,13 @@ from deltaml_core.messages import (
     InitialModel,
     LeaveOut,
     Message,
+    MetricConfirmed,
+    OpenedMasked,
+    OpenedResiduals,
+    OpenedSums,
     OwnerReady,
     ProposeResult,
+    Refreshed,
     Residuals,
     SoloModel,
     SquaredErrors,
@@ -34,6 +39,8 @@ from deltaml_core.refresh import aggregator_refresh
 from deltaml_core.schedule import Kind, Step
 from deltaml_core.schemes.base import Ciphertexts, Opening
 from deltaml_core.transcript import Transcript, ciphertexts_hash
+
+_OF_THE_BUYER = (InitialModel, OpenedMasked, OpenedResiduals, OpenedSums, MetricConfirmed, Refreshed)
 
 
 class Aggregator:
@@ -124,6 +131,8 @@ class Aggregator:
         return self._party.say(FinalModel, recipient or self._party.buyer, self._party.terms.rounds, **content)
 
     def _dispatch(self, message: Message) -> list[Message]:
+        if isinstance(message, _OF_THE_BUYER):
+            self._from_buyer(message)
         if isinstance(message, self._metrics.kinds):
             return self._measure_on(message)
         if isinstance(message, self._refresh.kinds):
@@ -144,7 +153,6 @@ class Aggregator:
     # --- setting out ---
 
     def _initialise(self, message: InitialModel) -> list[Message]:
-        self._from_buyer(message)
         if self._initial:
             raise self._party.unexpected(message, "training has its initial weights")
         weights = self._party.key.check(message.weights, self._party.terms.weights, message.sender)
