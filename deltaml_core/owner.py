@@ -213,12 +213,15 @@ class Validator(_Owner):
         if federated and (asked.models, asked.numerator, asked.denominator) != (1, 1, 1):
             raise self._party.unexpected(asked, "the federated model is measured as it is")
         known = federated and asked.round in (0, self._party.terms.rounds)
-        self._releases.spend(len(pairs(asked.models)), known=known, weights=self._party.terms.weights)
+        weights = self._party.key.check(asked.weights, asked.models * self._party.terms.weights, asked.sender)
+        measured = ciphertexts_hash(weights, self._party.key)
+        if federated and self._evaluated.get(asked.round, measured) != measured:
+            raise self._party.unexpected(asked, "it has measured other weights of that round")
+        if self._asked.get(asked.evaluation) != asked:  # the same once more tells nothing more
+            self._releases.spend(len(pairs(asked.models)), known=known, weights=self._party.terms.weights)
         answers = self._metrics.measure(asked)
         if federated:
-            measured = ciphertexts_hash(asked.weights, self._party.key)
-            if self._evaluated.setdefault(asked.round, measured) != measured:
-                raise self._party.unexpected(asked, "it has measured other weights of that round")
+            self._evaluated[asked.round] = measured
         self._asked[asked.evaluation] = asked
         return answers
 
