@@ -25,8 +25,9 @@ from deltaml_core.owner import Trainer, Validator
 from deltaml_core.party import Party
 from deltaml_core.schemes.base import PrivateKey
 from deltaml_core.statistics import Dataset
-from deltaml_core.terms import TrainingTerms
+from deltaml_core.terms import RequestDocument, TrainingTerms
 from deltaml_core.training import declared_ranges
+from deltaml_core.transcript import Header, Transcript
 
 Array = npt.NDArray[np.float64]
 Shard = tuple[Array, Array]
@@ -111,7 +112,7 @@ def terms_for(shards: Sequence[Shard], **changes: Any) -> TrainingTerms:
 def seat(terms: TrainingTerms, name: str, request: str = "request-1") -> Party:
     """A party with its own public key object, as every participant has."""
     key = key_pair(terms.scheme, terms.key_bits)
-    return Party(request, name, terms, schemes.public_key(terms.scheme, key.public.modulus))
+    return Party(request, name, terms, schemes.public_key(terms.scheme, key.public.modulus), "buyer", "aggregator")
 
 
 @dataclass(frozen=True)
@@ -138,15 +139,20 @@ class Stage:
         self.validators, self.trainers = names[1:3], [names[0], *names[3:]]
         data = {name: Dataset.of(X, y) for name, (X, y) in zip(names, self.shards, strict=True)}
         key = key_pair(self.terms.scheme, self.terms.key_bits)
-        self.buyer = ModelBuyer(seat(self.terms, "buyer"), key, initial_weights(self.terms, key))
-        self.aggregator = Aggregator(seat(self.terms, "aggregator"), "buyer", self.trainers, self.validators)
+        self.buyer = ModelBuyer(seat(self.terms, "buyer"), key, initial_weights(self.terms, key), self.validators)
+        self.aggregator = Aggregator(seat(self.terms, "aggregator"), self.trainers, self.validators, self.record())
         owners: dict[str, Trainer | Validator] = {name: Trainer(seat(self.terms, name), data[name]) for name in self.trainers}
         owners |= {name: Validator(seat(self.terms, name), data[name]) for name in self.validators}
         self.roles: dict[str, Any] = {**owners, "buyer": self.buyer, "aggregator": self.aggregator}
-        self.waiting: deque[Message] = deque(owner.ready("aggregator") for owner in owners.values())
-        self.waiting.append(self.buyer.start("aggregator"))
+        self.waiting: deque[Message] = deque(owner.ready() for owner in owners.values())
+        self.waiting.append(self.buyer.start())
         self.delivered: list[Message] = []
         self._delivers = False
+
+    def record(self) -> Transcript:
+        """An empty transcript of this run."""
+        document = RequestDocument(self.terms, key_pair(self.terms.scheme, self.terms.key_bits).public.modulus, ())
+        return Transcript(Header("request-1", document, "buyer", "aggregator", tuple(self.trainers), tuple(self.validators)))
 
     def until(self, kind: type[M], skip: int = 0) -> M:
         """Deliver until the next waiting message is the first (after `skip` others) of this kind, and return it, not yet delivered."""
@@ -165,6 +171,7 @@ class Stage:
         self.delivered.append(message)
         if not self.waiting and not self._delivers:
             self._delivers = True
+            self.buyer.settled(self.aggregator.weights_hash)
             self.waiting.append(self.aggregator.deliver())
         return message
 

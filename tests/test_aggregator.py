@@ -37,6 +37,7 @@ from deltaml_core.messages import (
     Refreshed,
     Residuals,
     SoloModel,
+    Subject,
     Train,
     TrainAlone,
     Update,
@@ -92,7 +93,8 @@ def test_it_asks_every_trainer_every_round_and_every_validator_every_time() -> N
     assert [m.recipient for m in stage.sent(TrainAlone)] == stage.trainers
     assert {m.rows for m in stage.sent(TrainAlone)} == {9 + 5 + 4}
     assert {m.recipient for m in stage.sent(Evaluate)} == set(stage.validators)
-    assert {m.recipient for m in [*stage.sent(OpenResiduals), *stage.sent(Refresh), *stage.sent(FinalModel)]} == {"buyer"}
+    assert {m.recipient for m in [*stage.sent(OpenResiduals), *stage.sent(Refresh)]} == {"buyer"}
+    assert {m.recipient for m in stage.sent(FinalModel)} == {"buyer", *stage.trainers, *stage.validators}
 
 
 def test_the_order_of_answers_does_not_matter() -> None:
@@ -108,8 +110,8 @@ def test_coalitions_metrics_go_to_validators_only() -> None:
     stage = Stage(**RUN)
     stage.finish()
     told = stage.sent(MetricAnnounced)
-    assert {m.recipient for m in told if m.of_coalition} == set(stage.validators)
-    assert {m.recipient for m in told if not m.of_coalition} == {*stage.validators, *stage.trainers}
+    assert {m.recipient for m in told if m.subject == Subject.COALITION} == set(stage.validators)
+    assert {m.recipient for m in told if m.subject == Subject.MODEL} == {*stage.validators, *stage.trainers}
 
 
 def test_the_proposal_states_what_was_measured() -> None:
@@ -165,7 +167,10 @@ def test_no_ciphertext_it_computed_is_the_product_of_those_it_got() -> None:
     final = product([m.weights for m in stage.sent(Update) if m.round == 6])
     slots = weight_slots(stage.terms, key.capacity, asked.scale)
     offsets = slots.join_all([slots.offset] * 3)
-    deterministic = [c * (1 + n * a) % (n * n) for c, a in zip(key.pack(final, slots), offsets, strict=True)]
+    deterministic = [
+        c * (1 + n * a) % (n * n)
+        for c, a in zip(key.combine(key.prepare(slots.join_rows([[1, 0, 0], [0, 1, 0], [0, 0, 1]])), final), offsets, strict=True)
+    ]
     private = key_pair("paillier", RUN["key_bits"])
     assert private.decrypt(asked.packed) == private.decrypt(tuple(deterministic))
     assert not set(asked.packed) & set(deterministic)
@@ -184,7 +189,7 @@ def test_no_ciphertext_it_computed_is_the_product_of_those_it_got() -> None:
     [
         ({"request": "request-2"}, "belongs to request 'request-2', not 'request-1'"),
         ({"recipient": "buyer"}, "is meant for 'buyer', not 'aggregator'"),
-        ({"sender": "stranger"}, "not expected"),
+        ({"sender": "stranger"}, "may say that to aggregator"),
     ],
     ids=["request", "recipient", "sender"],
 )
@@ -200,9 +205,10 @@ def test_wrong_request_recipient_or_sender(kind: type[Message], changes: dict[st
         (OwnerReady, {"sender": "buyer"}, "no role in this request"),
         (Update, {"round": 2}, "is not expected"),
         (Update, {"round": 0}, "is not expected"),
-        (Update, {"scale": lambda s: s + 1}, "at a scale of 83 bits instead of 82"),
-        (Update, {"scale": 2**52}, "instead of 82"),
-        (Update, {"sender": "owner-2"}, "not a trainer"),
+        (Update, {"scale": lambda s: s + 1}, "its scale or number of trainers is not what was asked for"),
+        (Update, {"scale": 2**52}, "is not what was asked for"),
+        (Update, {"trainers": 2}, "is not what was asked for"),
+        (Update, {"sender": "owner-2"}, "it was not asked, or has answered"),
         (Residuals, {"round": 2}, "measurement 0 is not under way"),
         (Residuals, {"evaluation": 1}, "measurement 1 is not under way"),
         (Residuals, {"sender": "owner-1"}, "not"),
@@ -221,8 +227,8 @@ def test_wrong_request_recipient_or_sender(kind: type[Message], changes: dict[st
         (Refreshed, {"sender": "owner-1"}, "only buyer may say that"),
         (Refreshed, {"round": 5}, "is not expected"),
         (SoloModel, {"round": 5}, "is not expected"),
-        (SoloModel, {"sender": "owner-2"}, "not a trainer"),
-        (SoloModel, {"scale": lambda s: s - 1}, "instead of 82"),
+        (SoloModel, {"sender": "owner-2"}, "it was not asked, or has answered"),
+        (SoloModel, {"scale": lambda s: s - 1}, "its scale is not what was asked for"),
         (ApproveResult, {"sender": "owner-1"}, "not a validator"),
         (ApproveResult, {"weights_hash": "00" * 32}, "approves other weights"),
     ],
@@ -273,6 +279,6 @@ def test_malformed_ciphertexts(kind: type[Message], field: str) -> None:
 def test_initial_weights_other_than_the_requests_are_refused() -> None:
     stage = Stage(**RUN)
     seat = stage.aggregator._party
-    picky = Aggregator(seat, "buyer", stage.trainers, stage.validators, initial_hash=bytes(32))
+    picky = Aggregator(seat, stage.trainers, stage.validators, stage.record(), bytes(32))
     with pytest.raises(MessageError, match="not those the request was posted with"):
         picky.handle(stage.until(InitialModel))

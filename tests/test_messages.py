@@ -82,10 +82,10 @@ counts = st.integers(0, 2**53 - 1)
 large = st.integers(-(2**300), 2**300)
 
 
-@given(texts, counts, texts, texts, counts, st.booleans(), st.lists(texts, max_size=3), large, counts, counts)
-@example("", 0, "\ud800", "\x00", 0, False, [], 0, 0, 0)
+@given(texts, counts, texts, texts, counts, st.lists(texts, max_size=3), large, counts, counts)
+@example("", 0, "\ud800", "\x00", 0, [], 0, 0, 0)
 def test_what_was_said_arrives(
-    request: str, number: int, sender: str, recipient: str, evaluation: int, flag: bool, names: list[str], error: int, scale: int, rows: int
+    request: str, number: int, sender: str, recipient: str, evaluation: int, names: list[str], error: int, scale: int, rows: int
 ) -> None:
     message = MetricAnnounced(
         request=request,
@@ -93,7 +93,7 @@ def test_what_was_said_arrives(
         sender=sender,
         recipient=recipient,
         evaluation=evaluation,
-        of_coalition=flag,
+        subject=request,
         coalition=tuple(names),
         squared_error=error,
         scale=scale,

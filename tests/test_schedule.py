@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deltaml_core.errors import ScaleBudgetError
+from deltaml_core.messages import Subject
 from deltaml_core.schedule import (
     MASK_BITS,
     Kind,
@@ -86,7 +87,9 @@ def test_every_round_is_trained_once_and_every_evaluation_is_there(terms: Traini
     assert [step.kind for step in steps].index(Kind.CONTRIBUTIONS) == len(steps) - 1
     assert final_scale(steps) == steps[-2].scale
     evaluated = {(step.round, step.scale) for step in steps if step.kind is Kind.EVALUATE}
-    assert measurements(terms, steps) == evaluated | {(terms.rounds, terms.base_scale + terms.map_bits)}
+    due_by_subject = measurements(terms, steps)
+    assert due_by_subject[Subject.MODEL] == evaluated
+    assert due_by_subject[Subject.COALITION] == {(terms.rounds, terms.base_scale + terms.map_bits)}
 
 
 @given(any_terms())
@@ -117,7 +120,7 @@ def test_nothing_on_the_schedule_can_wrap_around(terms: TrainingTerms) -> None:
             assert weight + step.scale < slots.value_bits
             assert slots.width >= slots.value_bits + 1
             assert slots.per_plaintext * slots.width <= capacity
-    for _, scale in measurements(terms, steps):
+    for _, scale in frozenset().union(*measurements(terms, steps).values()):
         slots = residual_slots(terms, capacity, scale)
         assert residual + scale + terms.row_bits < slots.value_bits
         assert 2**slots.width >= 2 * slots.offset + 2 ** (slots.value_bits + MASK_BITS)

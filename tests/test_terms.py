@@ -113,7 +113,7 @@ def test_no_owner_that_keeps_to_the_terms_exceeds_their_bounds(
 
 # --- the document ------------------------------------------------------------------------------------------------
 
-DOCUMENT = RequestDocument(TERMS, (1 << 2047) + 12345)
+DOCUMENT = RequestDocument(TERMS, (1 << 2047) + 12345, (7, 1 << 2000))
 
 
 def test_the_document_comes_back_as_it_went() -> None:

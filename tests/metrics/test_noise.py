@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from deltaml_core.errors import MetricError
 from deltaml_core.fixedpoint import decode, decode_array, encode_array
-from deltaml_core.messages import Message, OpenedResiduals, OpenResiduals, Refreshed, Residuals, RevealNoise
-from deltaml_core.metrics.base import Evaluation, Metric
+from deltaml_core.measurement import Metric
+from deltaml_core.messages import Message, OpenedResiduals, OpenResiduals, Refreshed, Residuals, RevealNoise, Subject
+from deltaml_core.metrics.base import Evaluation
 from deltaml_core.metrics.noise import NoiseAggregator, NoiseBuyer, NoiseValidator, squared_error
 from deltaml_core.schedule import MASK_BITS, residual_slots
 from deltaml_core.statistics import Dataset
@@ -28,10 +29,10 @@ class Measurement:
         self.key = key_pair(scheme, 512)
         self.scale = self.terms.base_scale
         self.validators = {name: NoiseValidator(seat(self.terms, name), Dataset.of(*SHARDS[index])) for index, name in enumerate(JUDGES, 1)}
-        self.aggregator = NoiseAggregator(seat(self.terms, "aggregator"), "buyer", JUDGES)
+        self.aggregator = NoiseAggregator(seat(self.terms, "aggregator"), JUDGES)
         self.buyer = NoiseBuyer(seat(self.terms, "buyer"), self.key)
         encrypted = self.key.encrypt(encode_array(weights, self.scale))
-        self.evaluation = Evaluation(0, 0, encrypted, self.scale, None, numerator, denominator)
+        self.evaluation = Evaluation(0, 0, Subject.MODEL, encrypted, self.scale, numerator=numerator, denominator=denominator)
 
     def residuals(self) -> list[Message]:
         return [self.validators[asked.recipient].measure(asked)[0] for asked in self.aggregator.begin(self.evaluation)]  # type: ignore[arg-type]
@@ -52,9 +53,9 @@ class Measurement:
 
     def metric(self) -> Metric:
         (confirmed,) = self.buyer.confirm(self.revealed())
-        evaluation, metric = self.aggregator.finish(confirmed)  # type: ignore[arg-type]
+        _, (evaluation, measurement) = self.aggregator.finish(confirmed)  # type: ignore[arg-type]
         assert evaluation is self.evaluation
-        return metric
+        return measurement.metric
 
 
 # --- the number --------------------------------------------------------------------------------------------------

@@ -81,10 +81,32 @@ class SchemeBehaviour:
     @given(st.lists(st.integers(-(2**20) + 1, 2**20 - 1), min_size=1, max_size=13), st.integers(1, 4))
     def test_packing(self, a: list[int], per_plaintext: int) -> None:
         slots = Slots(value_bits=20, width=60, per_plaintext=per_plaintext)
-        packed = self.public.pack(self.public.encrypt(a), slots)
+        joining = self.public.prepare(slots.join_rows([[int(i == j) for j in range(len(a))] for i in range(len(a))]))
+        packed = self.public.combine(joining, self.public.encrypt(a))
         assert len(packed) == slots.plaintexts(len(a))
         shifted = self.public.add_plain(packed, slots.join_all([slots.offset] * len(a)))
         assert [digit - slots.offset for digit in slots.split_all(self.read(shifted), len(a))] == a
+
+    @shared
+    @given(st.lists(st.tuples(numbers, numbers), min_size=1, max_size=5))
+    def test_shifts(self, pairs: list[tuple[int, int]]) -> None:
+        shifted = self.public.shift(self.public.encrypt([a for a, _ in pairs]), [b for _, b in pairs])
+        assert self.read(shifted) == [a + b for a, b in pairs]
+
+    def test_what_is_too_large_wraps_around_mod_n(self) -> None:
+        n, half = self.public.modulus, self.public.modulus // 2
+        value = self.public.encrypt([half])
+        assert self.read(self.public.add(value, value)) == [2 * half - n]
+        assert self.read(self.public.scale(value, [3])) == [(3 * half + half) % n - half]
+        assert self.read(self.public.add_plain(value, [1])) == [half + 1 - n]
+
+    @shared
+    @given(vectors, st.binary(min_size=32, max_size=32))
+    def test_rerandomising_from_a_seed_keeps_the_numbers_and_can_be_repeated(self, a: list[int], seed: bytes) -> None:
+        values = self.public.encrypt(a)
+        blinded = self.public.rerandomise_from(seed, values)
+        assert self.read(blinded) == a
+        assert self.public.rerandomise_from(seed, values) == blinded
 
     @shared
     @given(vectors)

@@ -73,7 +73,8 @@ FRESH: dict[str, Callable[[PaillierPublicKey, tuple[int, ...]], tuple[int, ...]]
     "affine": lambda key, vector: key.affine(key.prepare([[1, 0, 0], [0, 1, 0], [0, 0, 1]]), [0, 0, 0], vector),
     "add_plain": lambda key, vector: key.add_plain(vector, [0, 0, 0]),
     "rerandomise": lambda key, vector: key.rerandomise(vector),
-    "packed": lambda key, vector: key.add_plain(key.pack(vector, SLOTS), [0]),
+    "packed": lambda key, vector: key.add_plain(key.combine(key.prepare(SLOTS.join_rows([[1, 0, 0], [0, 1, 0], [0, 0, 1]])), vector), [0]),
+    "rerandomise_from": lambda key, vector: key.rerandomise_from(secrets.token_bytes(32), vector),
 }
 
 
