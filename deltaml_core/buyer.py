@@ -25,8 +25,12 @@ from deltaml_core.transcript import ciphertexts_hash
 
 
 def initial_weights(terms: TrainingTerms, key: PrivateKey) -> Ciphertexts:
-    """Encrypted zeros, from which the thesis starts; their hash goes into the request."""
-    return key.encrypt([0] * terms.weights)
+    """Zeros, from which the thesis starts, in the one form every owner recognises; their hash goes into the request.
+
+    Anything else would have to be proven short: from weights a mask's length above the terms' bounds, the masked errors that a
+    validator sends would show the buyer the validator's statistics.
+    """
+    return key.public.zeros(terms.weights)
 
 
 class ModelBuyer:
@@ -42,7 +46,7 @@ class ModelBuyer:
         Args:
             party: the seat.
             key: it never leaves this object.
-            initial: the encrypted weights to start from; `initial_weights` makes them.
+            initial: the weights to start from; `initial_weights` makes them, and owners accept no others.
             validators: who measures.
 
         Raises:

@@ -67,6 +67,15 @@ class _Owner:
         content = {"scale": self._final.scale, "weights": self._final.weights}
         return self._party.say(FinalModel, self._party.buyer, self._final.round, **content)
 
+    def _check_initial(self, asked: Train | TrainAlone | Evaluate) -> None:
+        """Weights somebody else chose to start from could be so large that no mask hides what is computed from them.
+
+        Raises:
+            MessageError: they are not the zeros everybody recognises.
+        """
+        if asked.weights != self._party.key.zeros(self._party.terms.weights):
+            raise self._party.unexpected(asked, "training starts from zeros that everybody recognises, not from these weights")
+
     def _keep(self, model: FinalModel) -> list[Message]:
         if model.round != self._party.terms.rounds or model.scale != final_scale(self._party.steps):
             raise self._party.unexpected(model, "it is not the last round's model")
@@ -141,6 +150,8 @@ class Trainer(_Owner):
     def _apply(self, asked: Train | TrainAlone, share: AffineMap, linear: LinearMap) -> tuple[int, tuple[int, ...]]:
         terms, key = self._party.terms, self._party.key
         weights = key.check(asked.weights, terms.weights, asked.sender)
+        if isinstance(asked, TrainAlone) or asked.round == 1:
+            self._check_initial(asked)
         scale = asked.scale + terms.map_bits
         return scale, key.affine(linear, fixedpoint.encode_array(share.v, scale), weights)
 
@@ -215,6 +226,8 @@ class Validator(_Owner):
         known = federated and asked.round in (0, self._party.terms.rounds)
         weights = self._party.key.check(asked.weights, asked.models * self._party.terms.weights, asked.sender)
         measured = ciphertexts_hash(weights, self._party.key)
+        if federated and asked.round == 0:
+            self._check_initial(asked)
         if federated and self._evaluated.get(asked.round, measured) != measured:
             raise self._party.unexpected(asked, "it has measured other weights of that round")
         if self._asked.get(asked.evaluation) != asked:  # the same once more tells nothing more

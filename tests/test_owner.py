@@ -117,7 +117,8 @@ def cost_of_a_round(rows: int, local_steps: int) -> tuple[int, int]:
     counting = CountingKey(party.key.modulus)
     trainer = Trainer(replace(party, key=counting), Dataset.of(*shard))
     weights = key_pair("paillier", 512).encrypt([0] * 5)
-    ask = Train(request="request-1", round=1, sender="aggregator", recipient="owner-1", scale=terms.base_scale, trainers=3, weights=weights)
+    scale = terms.base_scale + terms.map_bits
+    ask = Train(request="request-1", round=2, sender="aggregator", recipient="owner-1", scale=scale, trainers=3, weights=weights)
     (update,) = trainer.handle(ask)
     assert isinstance(update, Update)
     return counting.multiplications, len(update.weights)

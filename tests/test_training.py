@@ -193,7 +193,7 @@ def test_encrypted_training_gives_the_same_integers(
 def ciphertexts(messages: list[Message]) -> list[int]:
     """Every ciphertext in messages, once for each message that computed it."""
     fields = {"update": ("weights",), "solo-model": ("weights", "target_share"), "residuals": ("packed",), "open-residuals": ("packed",)}
-    fields |= {"refresh": ("packed",), "refreshed": ("weights",), "initial-model": ("weights",)}
+    fields |= {"refresh": ("packed",), "refreshed": ("weights",)}
     return [value for message in messages for field in fields.get(message.kind, ()) for value in getattr(message, field)]
 
 

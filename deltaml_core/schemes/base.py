@@ -60,6 +60,9 @@ class PublicKey(Protocol):
     def encrypt(self, values: Sequence[int]) -> Ciphertexts:
         """Encrypt signed integers. *Fresh.*"""
 
+    def zeros(self, count: int) -> Ciphertexts:
+        """Zeros that everybody recognises as such: without randomness. Not fresh."""
+
     def prepare(self, matrix: Sequence[Sequence[int]]) -> LinearMap:
         """Precompute what a matrix of signed integers needs for `affine`."""
 

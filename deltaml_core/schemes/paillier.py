@@ -81,7 +81,11 @@ class PaillierPublicKey:
 
     def encrypt(self, values: Sequence[int]) -> Ciphertexts:
         """Encrypt signed integers."""
-        return self.add_plain((1,) * len(values), values)
+        return self.add_plain(self.zeros(len(values)), values)
+
+    def zeros(self, count: int) -> Ciphertexts:
+        """`(1 + n)**0 * 1**n`, `count` times."""
+        return (1,) * count
 
     def prepare(self, matrix: Sequence[Sequence[int]]) -> ExponentMatrix:
         """Recode a matrix of signed integers for `affine`."""

@@ -57,6 +57,10 @@ class PlainKey:
         """The values themselves."""
         return self._reduced(values)
 
+    def zeros(self, count: int) -> Ciphertexts:
+        """Zeros."""
+        return (0,) * count
+
     def decrypt(self, values: Ciphertexts) -> list[int]:
         """The values themselves."""
         return list(values)
