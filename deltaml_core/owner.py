@@ -6,6 +6,7 @@ the buyer is shown sums only.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from fractions import Fraction
 
 import numpy as np
@@ -163,13 +164,14 @@ class Validator(_Owner):
         approved: the result it stands for, once it has recomputed it; its node signs that, and nothing else.
     """
 
-    def __init__(self, party: Party, dataset: Dataset, releases: Releases | None = None) -> None:
+    def __init__(self, party: Party, dataset: Dataset, releases: Releases | None = None, validators: Collection[str] | None = None) -> None:
         """Check the data against the terms.
 
         Args:
             party: the seat.
             dataset: the rows.
             releases: what was opened of them before; by default nothing.
+            validators: all who measure, as the contract dealt them; by default nobody tells, and an aggregator could invent some.
 
         Raises:
             RequirementsError: the data does not match the request.
@@ -187,6 +189,7 @@ class Validator(_Owner):
         self._updates: dict[int, Measurement] = {}
         self._left_out: set[str] = set()
         self._releases = releases or Releases()
+        self._validators = None if validators is None else sorted(validators)
         self.approved: ProposeResult | None = None
 
     def handle(self, message: Message) -> list[Message]:
@@ -243,6 +246,10 @@ class Validator(_Owner):
         measurement = self._metrics.check(announced)
         if asked is None or measurement is None or asked.round != announced.round or asked.models != measurement.models:
             raise self._party.unexpected(announced, "it was not measured here")
+        if measurement.scale != asked.scale + self._party.terms.row_bits:
+            raise MetricError(f"measurement {asked.evaluation} is announced at another scale than it was asked for", announced.sender)
+        if isinstance(announced, Measured) and self._validators not in (None, sorted(announced.validators)):
+            raise MetricError(f"measurement {asked.evaluation} is announced as of others than all the validators", announced.sender)
         match asked.subject:
             case Subject.MODEL:
                 self._history[asked.round] = measurement

@@ -227,7 +227,7 @@ class Session:
         by_address = {signer.address: signer for signer in (buyer, aggregator, *signers)}
         self.buyer = ModelBuyer(seat(buyer.address), key, initial or initial_weights(terms, key), validators)
         trainers = _seat_trainers({name: (seat(name), data) for name, data in owners.items() if name not in validators}, labels or {})
-        self.validators = {name: Validator(seat(name), owners[name]) for name in validators}
+        self.validators = {name: Validator(seat(name), owners[name], validators=validators) for name in validators}
         chain_id, contract = marketplace or (None, None)
         header = Header(request, document, buyer.address, aggregator.address, tuple(trainers), tuple(validators), chain_id, contract)
         transcript = Transcript(header)
