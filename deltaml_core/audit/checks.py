@@ -7,6 +7,7 @@ the terms, and notes what later ones will be compared with. In the public part w
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from deltaml_core.audit.record import Fault
@@ -548,9 +549,12 @@ def _propose_result(state: State, message: ProposeResult) -> None:
     if message.recipient not in state.header.validators or message.recipient in state.proposed or message.round != state.terms.rounds:
         raise Fault("result", "every validator is proposed the result of the last round once")
     errors = dict(state.history)
+    last = errors[state.terms.rounds]
     claims: dict[str, tuple[object, object]] = {
         "initial error": (message.initial, errors[0].units),
-        "final error": (message.final, errors[state.terms.rounds].units),
+        "final error": (message.final, last.units),
+        "scale": (message.scale, 2 * last.scale),
+        "rows": (message.rows, last.rows),
         "list of trainers": (message.trainers, state.header.trainers),
         "gains": (message.gains, state.gains()),
     }
@@ -563,7 +567,7 @@ def _propose_result(state: State, message: ProposeResult) -> None:
             raise Fault("result", f"the proposed {name} does not follow from the messages before it")
     if message.transcript_hash not in [known.hex() for known in state.record.hashes_before_answer(message)]:
         raise Fault("hash", "the header or the messages before it are not those whose hash it states")
-    if state.proposal is not None and _result(message) != _result(state.proposal):
+    if state.proposal is not None and replace(message, recipient=state.proposal.recipient) != state.proposal:
         raise Fault("result", "another validator was proposed another result")
     state.proposal = message
     state.proposed.add(message.recipient)
@@ -611,8 +615,3 @@ def _values(state: State, measuring: Measuring) -> Ciphertexts:
 
 def _final_scale(state: State) -> int:
     return [step.scale for step in state.party.steps if step.kind is Kind.EVALUATE][-1]
-
-
-def _result(proposal: ProposeResult) -> tuple[object, ...]:
-    hashes = (proposal.weights_hash, proposal.metric_hash, proposal.transcript_hash)
-    return (proposal.initial, proposal.final, proposal.trainers, proposal.gains, *hashes)
