@@ -20,8 +20,9 @@ function sourcesIn(folder) {
     .sort();
 }
 
-/** Standard JSON output of solc for the given sources. */
-export function compile(paths, outputSelection) {
+/** Standard JSON output of solc for all sources. */
+export function compile(outputSelection) {
+  const paths = sourcesIn("src");
   const solc = require("solc");
   const input = {
     language: "Solidity",
@@ -38,7 +39,7 @@ export function compile(paths, outputSelection) {
 
 function main() {
   const target = process.argv[2] ?? join(contracts, "artifacts", "Marketplace.json");
-  const output = compile(sourcesIn("src"), { "src/Marketplace.sol": { Marketplace: ["abi", "evm.bytecode.object", "evm.deployedBytecode.object"] } });
+  const output = compile({ "src/Marketplace.sol": { Marketplace: ["abi", "evm.bytecode.object", "evm.deployedBytecode.object"] } });
   const { abi, evm } = output.contracts["src/Marketplace.sol"].Marketplace;
   const artifact = {
     contractName: "Marketplace",

@@ -6,6 +6,8 @@ it reached before. `opening_holds` tells beforehand whether there is anything to
 
 from __future__ import annotations
 
+import gmpy2
+
 from deltaml_core.chain.types import Opening, byte_length
 
 STEP_BITS = 256
@@ -15,7 +17,7 @@ def opening_holds(opening: Opening) -> bool:
     """Whether the ciphertext opens to this plaintext with this randomness."""
     n = opening.modulus
     square = n * n
-    return (1 + n * opening.plaintext) * pow(opening.randomness, n, square) % square == opening.ciphertext
+    return (1 + n * opening.plaintext) * int(gmpy2.powmod(opening.randomness, n, square)) % square == opening.ciphertext
 
 
 def refutation_step_count(opening: Opening) -> int:
@@ -26,4 +28,4 @@ def refutation_step_count(opening: Opening) -> int:
 def refutation_power(opening: Opening, steps: int) -> int:
     """The power that the first `steps` steps reach: randomness to the leading `256 * steps` bits of the modulus."""
     exponent = opening.modulus >> STEP_BITS * (refutation_step_count(opening) - steps)
-    return pow(opening.randomness, exponent, opening.modulus**2)
+    return int(gmpy2.powmod(opening.randomness, exponent, opening.modulus**2))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import gmpy2
 import pytest
+from nodes import AnvilProcess
 from scenario import HOUR, Market
 
 from deltaml_core.chain import (
@@ -19,7 +21,7 @@ from deltaml_core.chain import (
     modulus_hash,
     opened_mse,
 )
-from deltaml_core.chain.refutation import refutation_power, refutation_step_count
+from deltaml_core.chain.refutation import opening_holds, refutation_power, refutation_step_count
 from deltaml_core.errors import ContractError
 
 SCALE, ROWS = 110, 442
@@ -52,6 +54,12 @@ def short() -> Opening:
 @pytest.fixture(params=[2048, 3072])
 def opening(request: pytest.FixtureRequest, short: Opening) -> Opening:
     return short if request.param == 2048 else make_opening(3072)
+
+
+@pytest.fixture(scope="module")
+def anvil_market() -> Iterator[Market]:
+    with AnvilProcess() as anvil:
+        yield Market.open(anvil)
 
 
 @pytest.fixture(scope="module")
@@ -107,12 +115,10 @@ def test_a_false_opening_is_refused_though_everyone_signed(ganache_market: Marke
     assert market.contract.request(request.id).status is Status.TRAINING
 
 
-def refute_in_steps(market: Market, request: Request, opening: Opening) -> list[int]:
-    """A trainer refutes, each transaction below the newest cap; returns the gas of each."""
+def refute_in_steps(market: Market, request: Request, opening: Opening, per_call: int) -> list[int]:
+    """A trainer refutes, several steps in a transaction; returns the gas of each."""
     refuter = market.by_address[request.trainers[0]]
     steps = refutation_step_count(opening)
-    # Ganache's prices allow all steps at once; the newest cap allows 12.7M gas' worth of them.
-    per_call = steps if is_ganache(market) else 1 if opening.modulus.bit_length() > 2048 else 3
     gas = []
     for done in range(0, steps, per_call):
         power = None if done == 0 else refutation_power(opening, done)
@@ -121,26 +127,40 @@ def refute_in_steps(market: Market, request: Request, opening: Opening) -> list[
     return gas
 
 
-def test_a_deferred_false_opening_is_refuted_step_by_step(market: Market, opening: Opening) -> None:
+def submitted_false(market: Market, opening: Opening) -> tuple[Request, Opening]:
     false = replace(opening, randomness=opening.randomness + 1)
+    assert opening_holds(opening)
+    assert not opening_holds(false)
     request, statement = training(market, false, MetricsKind.VERIFIABLE_DEFERRED)
     sent = market.contract.submit_result(market.aggregator, request.id, statement, market.signatures(request, statement), false)
     assert sent.gas_used < 1_000_000
-    gas = refute_in_steps(market, request, false)
+    return request, false
+
+
+def test_on_the_newest_chain_a_false_opening_is_refuted_step_by_step_below_the_cap(anvil_market: Market, opening: Opening) -> None:
+    request, false = submitted_false(anvil_market, opening)
+    per_call = 3 if opening.modulus.bit_length() == 2048 else 1
+    gas = refute_in_steps(anvil_market, request, false, per_call)
     assert max(gas) < NEWEST_TRANSACTION_CAP
-    assert market.contract.request(request.id).status is Status.FAILED
-    assert all(market.contract.credit_wei(owner) >= 5 for owner in request.owners)
+    assert anvil_market.contract.request(request.id).status is Status.FAILED
+    assert all(anvil_market.contract.credit_wei(owner) >= 5 for owner in request.owners)
 
 
-def test_a_deferred_honest_opening_cannot_be_refuted_nor_its_window_shortened(market: Market, short: Opening) -> None:
-    opening = short
+def test_where_gas_allows_a_false_opening_is_refuted_in_one_go(ganache_market: Market, short: Opening) -> None:
+    request, false = submitted_false(ganache_market, short)
+    refute_in_steps(ganache_market, request, false, refutation_step_count(false))
+    assert ganache_market.contract.request(request.id).status is Status.FAILED
+
+
+def test_a_deferred_honest_opening_cannot_be_refuted_nor_its_window_shortened(anvil_market: Market, short: Opening) -> None:
+    market, opening = anvil_market, short
     request, statement = training(market, opening, MetricsKind.VERIFIABLE_DEFERRED)
     market.contract.submit_result(market.aggregator, request.id, statement, market.signatures(request, statement), opening)
     with pytest.raises(ContractError) as refused:
         market.contract.confirm(market.buyer, request.id)
     assert refused.value.name == "WindowCannotBeShortened"
     with pytest.raises(ContractError) as refused:
-        refute_in_steps(market, request, opening)
+        refute_in_steps(market, request, opening, 3)
     assert refused.value.name == "OpeningHolds"
     market.node.increase_time(HOUR)
     market.contract.finalize(market.stranger, request.id)

@@ -18,8 +18,9 @@ abstract contract Quorum is RequestBook {
     uint256 public constant BLOCKHASH_BLOCKS = 256;
     /// @notice Longest time for acceptances, and again for training, in seconds.
     uint256 public constant MAX_PHASE_SECONDS = 365 days;
-    /// @notice Shortest and longest challenge window, in seconds.
+    /// @notice Shortest challenge window, in seconds.
     uint256 public constant MIN_CHALLENGE_SECONDS = 1 hours;
+    /// @notice Longest challenge window, in seconds.
     uint256 public constant MAX_CHALLENGE_SECONDS = 30 days;
 
     /// @notice Posts a request and locks the wei sent with it as its escrow. The caller must be a listed buyer.
