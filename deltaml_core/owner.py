@@ -37,7 +37,7 @@ from deltaml_core.models import AffineMap
 from deltaml_core.party import Party
 from deltaml_core.refresh import draw_masks
 from deltaml_core.releases import Releases
-from deltaml_core.schedule import MAXIMUM_PARTIES, Kind, final_scale, measurements
+from deltaml_core.schedule import MAXIMUM_PARTIES, Kind, final_scale, measurements, most_measurements
 from deltaml_core.schemes.base import LinearMap
 from deltaml_core.statistics import Dataset, Statistics
 from deltaml_core.transcript import ciphertexts_hash
@@ -180,6 +180,7 @@ class Validator(_Owner):
         dataset = dataset.select(party.terms.requirements)
         super().__init__(party, dataset.rows)
         self._due = measurements(party.terms, party.steps)
+        self._most = most_measurements(party.terms)
         self._metrics = validator_part(party, dataset)
         self._asked: dict[int, Evaluate] = {}
         self._evaluated: dict[int, bytes] = {}
@@ -223,6 +224,9 @@ class Validator(_Owner):
         small = all(1 <= number <= MAXIMUM_PARTIES for number in (asked.models, asked.numerator, asked.denominator))
         if not small or (asked.round, asked.scale) not in self._due.get(Subject(asked.subject), frozenset()):
             raise self._party.unexpected(asked, "it is not on the schedule")
+        others = {number for number, other in self._asked.items() if (other.subject, other.round) == (asked.subject, asked.round)}
+        if len(others - {asked.evaluation}) >= self._most[Subject(asked.subject)]:
+            raise self._party.unexpected(asked, f"everything that is to be measured of subject {asked.subject!r} was measured before")
         federated = asked.subject == Subject.MODEL
         if federated and (asked.models, asked.numerator, asked.denominator) != (1, 1, 1):
             raise self._party.unexpected(asked, "the federated model is measured as it is")

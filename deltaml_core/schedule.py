@@ -102,6 +102,17 @@ def measurements(terms: TrainingTerms, steps: tuple[Step, ...]) -> dict[Subject,
     }
 
 
+def most_measurements(terms: TrainingTerms) -> dict[Subject, int]:
+    """How many measurements of each kind a round has at most; whoever asks for more wants to learn more than the run needs."""
+    one_by_one = terms.metrics == "noise"
+    return {
+        Subject.MODEL: 1,
+        Subject.COALITION: MAXIMUM_PARTIES + 1 if one_by_one else 1,
+        Subject.SOLO_MODELS: 1,
+        Subject.UPDATES: MAXIMUM_PARTIES,
+    }
+
+
 def residual_slots(terms: TrainingTerms, capacity: int, scale: int) -> Slots:
     """How residuals of weights at `scale` share a plaintext under the aggregator's noise (`metrics="noise"`)."""
     bits = _error_bits(terms, scale)

@@ -69,6 +69,8 @@ class VerifiableAggregator:
     def failure(self, failed: MeasurementFailed) -> MetricError:
         """A zero test failed twice, so the request cannot go on; the buyer or the validator answered wrongly."""
         self._current(failed, failed.evaluation)
+        if failed.sender not in self._validators or failed.sender in self._answers:
+            raise self._party.unexpected(failed, "it is not a validator, or has answered")
         return MetricError(
             f"measurement {failed.evaluation} failed: the products of {self._party.buyer} did not pass the zero test of "
             f"{failed.sender}, neither packed nor unpacked. One of the two did not compute what it should, so the request fails",

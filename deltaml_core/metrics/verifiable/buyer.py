@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from typing import ClassVar
 
 from deltaml_core.errors import MetricError
@@ -9,7 +10,7 @@ from deltaml_core.measurement import pairs
 from deltaml_core.messages import MaskedErrors, Message, OpenedSums, OpenSums, Products, ZeroTest, ZeroTestAnswer
 from deltaml_core.metrics.verifiable.opened import ATTEMPTS, range_fault, slots_of
 from deltaml_core.party import Party
-from deltaml_core.schedule import MAXIMUM_PARTIES, SECRET_BITS, measurements
+from deltaml_core.schedule import MAXIMUM_PARTIES, MAXIMUM_ROWS_BITS, SECRET_BITS, measurements, most_measurements
 from deltaml_core.schemes.base import PrivateKey
 
 
@@ -22,7 +23,10 @@ class VerifiableBuyer:
         """`key`: what the errors are encrypted under."""
         self._party = party
         self._key = key
-        self._due = frozenset().union(*measurements(party.terms, party.steps).values())
+        self._due: Counter[tuple[int, int]] = Counter()
+        for subject, due in measurements(party.terms, party.steps).items():
+            self._due.update(dict.fromkeys(due, most_measurements(party.terms)[subject]))
+        self._begun: defaultdict[tuple[str, str, int, int], set[int]] = defaultdict(set)
         self._answered: set[tuple[str, str, int, int]] = set()
 
     def handle(self, message: Message) -> list[Message]:
@@ -38,7 +42,8 @@ class VerifiableBuyer:
 
     def multiply(self, asked: MaskedErrors) -> list[Message]:
         """Return the products of the masked vectors, under new encryption."""
-        self._scheduled(asked, asked.scale)
+        self._of_a_validator(asked)
+        self._scheduled(asked, asked.evaluation, asked.scale)
         if not 1 <= asked.models <= MAXIMUM_PARTIES or not 1 <= asked.entries <= self._party.terms.weights:
             raise MetricError(f"{asked.models} error vectors of {asked.entries} entries are not a measurement", asked.sender)
         slots = slots_of(self._party, asked.scale, asked.attempt)
@@ -61,6 +66,9 @@ class VerifiableBuyer:
 
     def prove_zero(self, asked: ZeroTest) -> list[Message]:
         """Show the randomness of a ciphertext that holds 0. Anything else stays closed, lest the buyer decrypt for others."""
+        self._of_a_validator(asked)
+        if (MaskedErrors.kind, asked.sender, asked.evaluation, asked.attempt) not in self._answered:
+            raise self._party.unexpected(asked, "it has received no products to test")
         ciphertext = self._party.key.check(asked.ciphertext, 1, asked.sender)
         self._once(asked, asked.evaluation, asked.attempt)
         (opening,) = self._key.open(ciphertext)
@@ -76,9 +84,9 @@ class VerifiableBuyer:
         """
         if asked.sender != self._party.aggregator:
             raise self._party.unexpected(asked, "only the aggregator has sums opened")
-        self._scheduled(asked, asked.scale)
-        if not 1 <= asked.models <= MAXIMUM_PARTIES:
-            raise MetricError(f"{asked.models} models are not a measurement", asked.sender)
+        self._scheduled(asked, asked.evaluation, asked.scale)
+        if not 1 <= asked.models <= MAXIMUM_PARTIES or not 1 <= asked.rows < MAXIMUM_PARTIES << MAXIMUM_ROWS_BITS:
+            raise MetricError(f"{asked.models} models on {asked.rows} rows are not a measurement", asked.sender)
         sums = self._party.key.check(asked.sums, len(pairs(asked.models)), asked.sender)
         self._once(asked, asked.evaluation, 1)
         openings = self._key.open(sums)
@@ -88,9 +96,16 @@ class VerifiableBuyer:
         content = {"evaluation": asked.evaluation, "plaintexts": plaintexts, "randomness": randomness}
         return [self._party.say(OpenedSums, asked.sender, asked.round, **content)]
 
-    def _scheduled(self, asked: Message, scale: int) -> None:
-        if (asked.round, scale) not in self._due:
-            raise self._party.unexpected(asked, f"a measurement at {scale} bits is not on the schedule")
+    def _of_a_validator(self, asked: Message) -> None:
+        if asked.sender == self._party.aggregator:
+            raise self._party.unexpected(asked, "the aggregator measures nothing")
+
+    def _scheduled(self, asked: Message, evaluation: int, scale: int) -> None:
+        """Keep to the schedule's number of measurements: whoever may have any number of them opened has the model decrypted."""
+        begun = self._begun[asked.kind, asked.sender, asked.round, scale]
+        if len(begun | {evaluation}) > self._due[asked.round, scale]:
+            raise self._party.unexpected(asked, f"another measurement at {scale} bits is not on the schedule")
+        begun.add(evaluation)
 
     def _once(self, asked: MaskedErrors | ZeroTest | OpenSums, evaluation: int, attempt: int) -> None:
         """Answer nothing twice, and no third attempt: every answer is a measurement's worth of information."""

@@ -12,7 +12,7 @@ from deltaml_core.fixedpoint import Slots
 from deltaml_core.measurement import Measurement, pairs
 from deltaml_core.messages import Measured
 from deltaml_core.party import Party
-from deltaml_core.schedule import error_slots
+from deltaml_core.schedule import MAXIMUM_PARTIES, error_slots
 from deltaml_core.schemes.base import Ciphertexts, Opening, PublicKey
 from deltaml_core.terms import TrainingTerms
 
@@ -57,6 +57,8 @@ def verified(party: Party, measured: Measured) -> Measurement:
     Raises:
         MetricError: naming what does not hold.
     """
+    if not 1 <= measured.models <= MAXIMUM_PARTIES:
+        raise MetricError(f"{measured.models} models are not a measurement", measured.sender)
     key, count = party.key, len(pairs(measured.models))
     if len(measured.rows) != len(measured.validators) or len(measured.plaintexts) != count or len(measured.randomness) != count:
         raise MetricError(f"measurement {measured.evaluation} is incomplete", measured.sender)

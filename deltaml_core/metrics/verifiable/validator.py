@@ -132,6 +132,8 @@ class VerifiableValidator:
         if len(answer.randomness) != 1 or not key.verify(tested.zero[0], Opening(0, answer.randomness[0])):
             if attempt.number < ATTEMPTS:
                 return [self._mask(asked, attempt.number + 1)]
+            del self._attempts[asked.evaluation]
+            self._sent[asked.evaluation] = ()
             return [self._party.say(MeasurementFailed, asked.sender, asked.round, evaluation=asked.evaluation)]
         scale = 2 * (asked.scale + self._party.terms.row_bits)
         rest = fixedpoint.encode(self._rest * self._rows / _factor(asked) ** 2, scale)
