@@ -16,7 +16,7 @@ from helpers import key_pair, random_shards
 
 from deltaml_core.audit import AuditReport, audit, audit_file
 from deltaml_core.chain.types import Statement
-from deltaml_core.errors import PrivacyWarning
+from deltaml_core.errors import MetricError, PrivacyWarning
 from deltaml_core.messages import (
     ApproveResult,
     Evaluate,
@@ -33,6 +33,7 @@ from deltaml_core.messages import (
     OpenResiduals,
     OpenSums,
     OwnerReady,
+    Products,
     ProposeResult,
     Refresh,
     Residuals,
@@ -70,8 +71,7 @@ VERIFIABLE = {"metrics": "verifiable", "contributions": "shapley"}
 NOISE = {"metrics": "noise", "contributions": "leave_one_out"}
 
 
-@cache
-def run(scheme: str = "plain", key_bits: int = 512, **chosen: Any) -> Run:
+def session_of(scheme: str = "plain", key_bits: int = 512, **chosen: Any) -> tuple[Session, dict[str, LocalSigner]]:
     """Three trainers and two validators; seven rounds, with a refresh in them at small keys."""
     shards = [Dataset.of(X, y) for X, y in random_shards(7, (9, 6, 12, 5, 4), 2)]
     if chosen.get("robust"):
@@ -90,9 +90,16 @@ def run(scheme: str = "plain", key_bits: int = 512, **chosen: Any) -> Run:
             aggregator=aggregator,
             signers=owners,
         )
+    return session, {signer.address: signer for signer in (buyer, aggregator, *owners)}
+
+
+@cache
+def run(**chosen: Any) -> Run:
+    """It, to its end."""
+    session, signers = session_of(**chosen)
     session.run()
     session.deliver_model()
-    return Run(session.aggregator.transcript, {signer.address: signer for signer in (buyer, aggregator, *owners)})
+    return Run(session.aggregator.transcript, signers)
 
 
 RUNS: dict[str, dict[str, Any]] = {
@@ -365,6 +372,24 @@ def test_a_run_without_a_majority_is_incomplete() -> None:
     assert failure is not None
     assert (failure.entry, failure.check) == (None, "completeness")
     assert "1 of 2 validators approved" in failure.reason
+
+
+@each_part
+def test_a_run_that_failed_says_so_and_the_record_until_there_holds(public: bool) -> None:
+    """The buyer adds one to every product, packed and unpacked."""
+    session, _ = session_of()
+    honest = session.buyer.handle
+
+    def handle(message: Message) -> list[Message]:
+        return [replace(answer, products=more(answer.products)) if isinstance(answer, Products) else answer for answer in honest(message)]
+
+    session.buyer.handle = handle  # type: ignore[method-assign]
+    with pytest.raises(MetricError, match="measurement 0 failed"):
+        session.run()
+    failure = audit(part(session.aggregator.transcript, public)).failure
+    assert failure is not None
+    assert (failure.entry, failure.check) == (None, "completeness")
+    assert "measurement 0 failed" in failure.reason
 
 
 # --- the public part ---------------------------------------------------------------------------------------------
