@@ -180,7 +180,10 @@ class Marketplace:
         return self._write(wallet, "close", request_id)
 
     def start(self, wallet: Wallet, request_id: int) -> Receipt:
-        """Deal the roles and start the training, after the deal block."""
+        """Deal the roles and start the training, once the latest block is past the request's deal block.
+
+        When 256 blocks have passed since, the call fixes another block ahead instead: read the request's status again.
+        """
         return self._write(wallet, "start", request_id)
 
     def refute(self, wallet: Wallet, request_id: int, other: Statement, signatures: Mapping[str, bytes]) -> Receipt:
