@@ -128,7 +128,7 @@ def test_an_opening_is_the_encryptions_own_randomness() -> None:
     assert key.open((ciphertext,)) == [Opening(42, r)]
 
 
-@pytest.mark.parametrize("randomness", [0, 1, -1, N, 2 * N])
+@pytest.mark.parametrize("randomness", [0, 1, -1, N, 2 * N], ids=["0", "1", "-1", "n", "2n"])
 def test_other_randomness_does_not_pass(randomness: int) -> None:
     (ciphertext,) = PUBLIC.encrypt([7])
     (opening,) = KEY.open((ciphertext,))
@@ -179,7 +179,7 @@ def test_units_that_are_nobodys_encryption_pass_and_decrypt_to_something() -> No
     assert len(KEY.decrypt((12345,))) == 1
 
 
-@pytest.mark.parametrize("modulus", [0, -15, 15, 2**127 - 1, 2**128, N + 1])
+@pytest.mark.parametrize("modulus", [0, -15, 15, 2**127 - 1, 2**128, N + 1], ids=["0", "-15", "15", "127 bits", "even", "n+1"])
 def test_what_cannot_be_a_modulus_is_refused(modulus: int) -> None:
     with pytest.raises(PublicKeyError, match="is odd and has at least 128 bits"):
         PaillierPublicKey(modulus)
