@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from deltaml_core import messages
-from deltaml_core.messages import Digest, Large, Message
+from deltaml_core.messages import Message
+from deltaml_core.messages.base import Digest, Large
 
 PATH = Path(__file__).with_name("messages.json")
 BIG = 0x1234567890ABCDEF << 200
