@@ -149,7 +149,7 @@ def test_an_honest_run_holds(chosen: dict[str, Any], public: bool) -> None:
 
 
 def test_these_runs_have_every_kind_that_can_be_checked() -> None:
-    from deltaml_core.audit.checks import _CHECKS
+    from deltaml_core.audit.checks.common import _CHECKS
     from deltaml_core.messages import MeasurementFailed
 
     seen = {type(message) for chosen in RUNS.values() for message in run(**chosen).transcript.messages()}
