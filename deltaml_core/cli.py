@@ -96,7 +96,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _demo(chosen: argparse.Namespace, console: Console) -> int:
     from deltaml_core.demo import play, record, report
-    from deltaml_core.demo.market import paper_terms
+    from deltaml_core.demo.paper import paper_terms
 
     terms = paper_terms(rounds=chosen.rounds, key_bits=chosen.key_bits, metrics=chosen.metrics)
     result = play.play(console, terms, chosen.escrow, port=chosen.port, shuffle=chosen.shuffle)

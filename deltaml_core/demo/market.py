@@ -10,8 +10,7 @@ import contextlib
 import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, field
 
 from deltaml_core import schemes
 from deltaml_core.buyer import initial_weights
@@ -27,26 +26,17 @@ from deltaml_core.messages import ProposeResult
 from deltaml_core.payouts import Payouts
 from deltaml_core.schedule import schedule
 from deltaml_core.schemes.base import Ciphertexts, PrivateKey
-from deltaml_core.statistics import Array, Column, Dataset, Requirements
+from deltaml_core.statistics import Array, Dataset
 from deltaml_core.terms import RequestDocument, TrainingTerms
 from deltaml_core.training import Session
 from deltaml_core.transcript import Transcript, ciphertexts_hash
 
 ETHER = 10**18
-DATA = Path(__file__).resolve().parents[2] / "data" / "diabetes"
-FEATURES = ("age", "sex", "bmi", "bp", "s1", "s2", "s3", "s4", "s5", "s6")
-PAPER_REQUIREMENTS = Requirements(
-    features=tuple(Column(name, -0.2, 0.2) for name in FEATURES), target=Column("progression", 25.0, 346.0), minimum_rows=20
-)
-PAPER_VALIDATOR = 1
-"""The thesis's second owner validates, the other four train (T§8)."""
-
 OPENED_KEY_BITS = (2048, 3072)
 """Lengths of key whose openings the contract checks."""
 
 _ACCEPTANCE_SECONDS = 3600
 _TRAINING_SECONDS = 24 * 3600
-_GAS_MONEY_WEI = 10 * ETHER
 _DEAL_BLOCKS = 6  # one more than the contract's delay
 
 OnEvent = Callable[[Event], None]
@@ -356,26 +346,6 @@ class Market:
         if latest >= self._next_block:
             yield from self.marketplace.events(self._next_block, latest)
             self._next_block = latest + 1
-
-
-def paper_terms(*, rounds: int = 100, key_bits: int = 2048, metrics: str = "verifiable", step: float = 1.5) -> TrainingTerms:
-    """The thesis's training; `metrics="noise"` measures as the thesis did, which compares no coalitions but those with one trainer less."""
-    terms = TrainingTerms(PAPER_REQUIREMENTS, rounds=rounds, key_bits=key_bits, step=step)
-    return replace(terms, metrics=metrics, contributions="leave_one_out") if metrics == "noise" else replace(terms, metrics=metrics)
-
-
-def paper_market(ganache: GanacheProcess, marketplace: Marketplace, on_event: OnEvent = lambda event: None) -> Market:
-    """A buyer, an aggregator and the paper's five owners, each with a new wallet and ether for gas (the buyer for its escrow too)."""
-    owners = [
-        Participant(path.stem.replace("_", "-"), Wallet.create(), Dataset.from_csv(path, "progression"))
-        for path in sorted(DATA.glob("owner_*.csv"))
-    ]
-    market = Market(
-        ganache, marketplace, Participant("buyer", Wallet.create()), Participant("aggregator", Wallet.create()), owners, on_event
-    )
-    for participant in (market.buyer, market.aggregator, *owners):
-        ganache.fund(participant.address, _GAS_MONEY_WEI)
-    return market
 
 
 def _data_of(owner: Participant) -> Dataset:
