@@ -56,6 +56,13 @@ contract QuorumTest is Fixture {
         expectCreationRevert(terms(), 0, abi.encodeWithSelector(Errors.ZeroEscrow.selector));
     }
 
+    function test_createRequest_revertsIfEscrowExceeds128Bits() external {
+        uint256 tooMuch = uint256(type(uint128).max) + 1;
+        vm.deal(buyer, tooMuch);
+        bytes4 selector = bytes4(keccak256("SafeCastOverflowedUintDowncast(uint8,uint256)"));
+        expectCreationRevert(terms(), tooMuch, abi.encodeWithSelector(selector, 128, tooMuch));
+    }
+
     function test_createRequest_revertsIfRequirementsAreEmpty() external {
         expectRevert(abi.encodeWithSelector(Errors.ZeroValue.selector, "requirements"));
         vm.prank(buyer);

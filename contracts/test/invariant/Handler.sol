@@ -7,7 +7,7 @@ import {Check} from "../Check.sol";
 import {vm} from "../Vm.sol";
 
 /// @notice Plays any call by anyone at any time, and keeps its own books of what must hold.
-/// @dev Half of the calls are sent by whoever should, so that requests get somewhere; the others by anybody.
+/// @dev Two thirds of the calls are sent by whoever should, so that requests get somewhere; the others by anybody.
 contract Handler is Check {
     uint256 private constant REQUESTS = 4;
 
@@ -106,14 +106,14 @@ contract Handler is Check {
     }
 
     function recordMetric(uint256 seed, uint192 mse) external {
-        (uint256 id, RequestView memory request) = pick(seed);
+        (uint256 id, RequestView memory request) = pickAt(seed, Status.Training);
         (bool done, address caller) =
             send(seed, id, request.terms.aggregator, abi.encodeCall(market.recordMetric, (id, seed, mse)));
         if (done) onlyByAggregatorInTraining(request, caller);
     }
 
     function submit(uint256 seed, uint192 initialMse, uint192 finalMse, int192[12] memory gains) external {
-        (uint256 id, RequestView memory request) = pick(seed);
+        (uint256 id, RequestView memory request) = pickAt(seed, Status.Training);
         if (request.validators.length == 0) return;
         Statement memory statement = statementOf(id, request, initialMse, finalMse, gains);
         sendResult(seed, request, statement);
@@ -311,13 +311,21 @@ contract Handler is Check {
         request = market.getRequest(id);
     }
 
+    /// @dev A request at this status if there is one, else any.
+    function pickAt(uint256 seed, Status status) private view returns (uint256 id, RequestView memory request) {
+        for (id = market.requestCount(); id > 0; --id) {
+            if (market.statusOf(id) == status) return (id, market.getRequest(id));
+        }
+        return pick(seed);
+    }
+
     function anyone(uint256 seed) private view returns (address) {
         return actors[seed % actors.length];
     }
 
-    /// @dev By `right` or, for every second seed, by anybody.
+    /// @dev By `right` or, for every third seed, by anybody.
     function send(uint256 seed, uint256 id, address right, bytes memory data) private returns (bool done, address caller) {
-        caller = seed % 4 == 3 ? anyone(seed >> 8) : right;
+        caller = seed % 3 == 2 ? anyone(seed >> 8) : right;
         if (id == 0) return (false, caller);
         Books memory before = books();
         vm.prank(caller);

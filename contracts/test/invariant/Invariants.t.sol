@@ -36,7 +36,7 @@ contract InvariantsTest is Check {
 
     /// @dev Everything but what the end of a run is for.
     function targetSelectors() external view returns (FuzzSelector[] memory targets) {
-        bytes4[26] memory chosen = [
+        bytes4[27] memory chosen = [
             Handler.create.selector,
             Handler.create.selector,
             Handler.takeOn.selector,
@@ -50,6 +50,7 @@ contract InvariantsTest is Check {
             Handler.close.selector,
             Handler.start.selector,
             Handler.cancel.selector,
+            Handler.recordMetric.selector,
             Handler.recordMetric.selector,
             Handler.submit.selector,
             Handler.refute.selector,
