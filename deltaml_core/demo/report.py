@@ -52,7 +52,7 @@ def show(result: MarketResult, terms: TrainingTerms, audited: Audited, console: 
     console.print(_payouts(result))
     console.print(_comparison(result, terms))
     console.print(_audit(audited))
-    console.print(_next(audited))
+    console.print(_next())
 
 
 def _payouts(result: MarketResult) -> Table:
@@ -97,13 +97,13 @@ def _audit(audited: Audited) -> Group:
     return Group(*lines, "")
 
 
-def _next(audited: Audited) -> Table:
+def _next() -> Table:
     table = Table(title="Where to go next", title_justify="left", title_style="bold", box=None, show_header=False, padding=(0, 2))
     table.add_column(no_wrap=True)
     table.add_column()
     table.add_row("make demo ARGS=--shuffle", "the contract deals the roles")
     table.add_row("make demo ARGS=--json", "every figure, and all recorded errors")
-    table.add_row(f"deltaml audit {audited.path}", "check it again")
+    table.add_row("deltaml audit TRANSCRIPT", "check it again")
     table.add_row("make bench", "against the arithmetic of 2019")
     table.add_row("from deltaml_core import train", "the same on your own data, in Python")
     return table
