@@ -14,6 +14,9 @@ from deltaml_core.transport.local import LocalTransport
 
 T = TypeVar("T")
 
+FIGURES = ("share", "MSE")
+"""Units of what is no cost: it is to be equal both ways."""
+
 
 class WrongResultError(DeltaMLError):
     """What was measured does not compute what it should, so its cost says nothing."""
@@ -21,14 +24,14 @@ class WrongResultError(DeltaMLError):
 
 @dataclass(frozen=True)
 class Measurement:
-    """A cost, beside the same thing done the other way.
+    """A cost, or a figure of the result, beside the same thing done the other way.
 
     Attributes:
         name: identifies it from run to run.
-        value: our cost.
+        value: ours.
         unit: of value and baseline.
         key_bits: length of the modulus it was taken with.
-        baseline: the cost of the way it is compared with, None where there is none.
+        baseline: that of the way it is compared with, None where there is none.
         how: what was measured, for people.
     """
 
@@ -41,8 +44,8 @@ class Measurement:
 
     @property
     def ratio(self) -> float | None:
-        """How many times cheaper ours is; None without a baseline."""
-        return None if self.baseline is None else self.baseline / self.value
+        """How many times cheaper ours is; None without a baseline, and for what is no cost."""
+        return None if self.baseline is None or self.unit in FIGURES else self.baseline / self.value
 
 
 class Stopwatch:

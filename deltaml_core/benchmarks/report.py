@@ -15,22 +15,31 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from deltaml_core.benchmarks.measure import Measurement
+from deltaml_core.benchmarks.measure import FIGURES, Measurement
 
 _PACKAGES = ("deltaml-core", "gmpy2", "numpy", "phe")
 
 
 def render(measurements: Sequence[Measurement]) -> RenderableType:
-    """A table, and below it how each cost was measured."""
+    """A table of costs, one of what corrupted owners earn, and below them how each was measured."""
     table = Table(title="What encrypted training costs")
     table.add_column("measurement")
     for heading in ("ours", "baseline", "unit", "ratio"):
         table.add_column(heading, justify="left" if heading == "unit" else "right")
-    for m in measurements:
+    figures = Table(title="What corrupted owners earn, and do")
+    figures.add_column("scenario")
+    for heading in ("ours", "in the clear", "unit"):
+        figures.add_column(heading, justify="left" if heading == "unit" else "right")
+    for m in (m for m in measurements if m.unit in FIGURES):
+        figures.add_row(m.name, _share(m.value), "" if m.baseline is None else _share(m.baseline), m.unit)
+    for m in (m for m in measurements if m.unit not in FIGURES):
         ratio = "" if m.ratio is None else f"{m.ratio:.1f}"
         table.add_row(m.name, _figure(m.value), "" if m.baseline is None else _figure(m.baseline), m.unit, ratio)
     notes = [Text.assemble((m.name, "bold"), f": {m.how}.") for m in measurements if m.unit != "bytes" and m.how]
-    return Group(table, Text("The baseline is the arithmetic of 2019; for an affine map, one exponentiation a product."), *notes)
+    baseline = Text("The baseline is the arithmetic of 2019; for an affine map, one exponentiation a product.")
+    clear = Text("In the clear: Shapley values with every coalition retrained.")
+    second: list[RenderableType] = [figures, clear] if figures.row_count else []
+    return Group(table, baseline, *second, *notes)
 
 
 def to_json(measurements: Sequence[Measurement]) -> str:
@@ -61,6 +70,10 @@ def git_revision(root: Path) -> str | None:
     except (OSError, subprocess.CalledProcessError):
         return None
     return done.stdout.strip()
+
+
+def _share(value: float) -> str:
+    return f"{value:,.1f}" if value >= 1000 else f"{value:.3f}"
 
 
 def _figure(value: float) -> str:

@@ -6,10 +6,13 @@ from collections.abc import Callable
 
 from deltaml_core import schemes
 from deltaml_core.benchmarks.affine import affine_map
+from deltaml_core.benchmarks.corruption import corruption_table
 from deltaml_core.benchmarks.measure import Measurement
 from deltaml_core.benchmarks.paper import Setup, paper_measurements
+from deltaml_core.benchmarks.shapley import shapley
 
 _BASELINE_CYCLES = 3
+_TRAINERS = (4, 8, 15)
 _REPETITIONS = {11: 15, 30: 7, 100: 3}
 
 
@@ -21,18 +24,24 @@ def run_benchmarks(key_bits: int = 2048, progress: Callable[[str], None] | None 
         progress: told what is being measured.
 
     Returns:
-        `paper_run` and its pieces, `affine_map_11`, `_30` and `_100`, and the mean bytes of every kind of message.
+        `paper_run`, `paper_run_noise` and their pieces, `shapley_4`, `_8` and `_15`, `affine_map_11`, `_30` and `_100`, what
+        corrupted owners earn, and the mean bytes of every kind of message.
 
     Raises:
         TermsError: a length that cannot be.
         WrongResultError: something measured does not compute what it should.
     """
     tell = progress or (lambda text: None)
-    paper = paper_measurements(Setup.paper(key_bits, _BASELINE_CYCLES), tell)
+    setup = Setup.paper(key_bits, _BASELINE_CYCLES)
+    paper, baseline = paper_measurements(setup, tell)
     key = schemes.generate("paillier", key_bits)
+    contributions = []
+    for trainers in _TRAINERS:
+        tell(f"Shapley shares of {trainers} trainers")
+        contributions.append(shapley(key, trainers, baseline, len(setup.trainers)))
     maps = []
     for dimension, repetitions in _REPETITIONS.items():
         tell(f"encrypted affine map, {dimension} x {dimension}")
         maps.append(affine_map(key, dimension, repetitions))
     costs = [m for m in paper if m.unit != "bytes"]
-    return [*costs, *maps, *(m for m in paper if m.unit == "bytes")]
+    return [*costs, *contributions, *maps, *corruption_table(tell), *(m for m in paper if m.unit == "bytes")]

@@ -1,4 +1,4 @@
-"""A whole training in which chosen seats keep a diary."""
+"""A whole training in which the buyer and the validators keep a diary."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ from typing import Any
 from helpers import Shard, key_pair
 
 from deltaml_core.attacks import BuyersView, Diary
-from deltaml_core.owner import Validator
+from deltaml_core.benchmarks.seats import seated as everybody_seated
 from deltaml_core.party import Party
-from deltaml_core.signatures import LocalSigner
-from deltaml_core.statistics import Dataset
 from deltaml_core.terms import TrainingTerms
-from deltaml_core.training import Session, declared_ranges
+from deltaml_core.training import Session
+from deltaml_core.transport.base import Role
 
 NOISE: dict[str, Any] = {"metrics": "noise", "contributions": "leave_one_out"}
 
@@ -31,7 +30,7 @@ class Captured:
 
     terms: TrainingTerms
     session: Session
-    owners: list[str]
+    owners: Sequence[str]
     buyers: Diary
     validators: dict[int, Diary]
 
@@ -40,30 +39,22 @@ class Captured:
         return BuyersView(self.terms, key_pair(self.terms.scheme, self.terms.key_bits), list(self.buyers.received))
 
 
-def seated(shards: Sequence[Shard], validators: Sequence[int], **terms: Any) -> Captured:
+def seated(shards: Sequence[Shard], validators: Sequence[int], *, scheme: str = "plain", key_bits: int = 2048, **terms: Any) -> Captured:
     """Everybody at the table, nothing said yet."""
-    datasets = [Dataset.of(X, y) for X, y in shards]
-    agreed = TrainingTerms(declared_ranges(datasets), **{"scheme": "plain", **terms})
-    buyer, aggregator, *signers = (LocalSigner() for _ in range(2 + len(shards)))
-    session = Session(
-        "request-1",
-        agreed,
-        key_pair(agreed.scheme, agreed.key_bits),
-        {signer.address: dataset for signer, dataset in zip(signers, datasets, strict=True)},
-        validators=[signers[index].address for index in validators],
-        buyer=buyer,
-        aggregator=aggregator,
-        signers=signers,
-    )
-    captured = Captured(agreed, session, [signer.address for signer in signers], Diary(session.buyer), {})
-    session.transport.join(buyer, captured.buyers)
-    for index in validators:
-        seat = Party.take(
-            "request-1", signers[index].address, session.aggregator.transcript.header.document, buyer.address, aggregator.address
-        )
-        captured.validators[index] = Diary(Validator(seat, datasets[index]))
-        session.transport.join(signers[index], captured.validators[index])
-    return captured
+    diaries: dict[int, Diary] = {}
+
+    def diary_of(index: int) -> Any:
+        def keep(party: Party, honest: Role) -> Role:
+            diaries[index] = Diary(honest)
+            return diaries[index]
+
+        return keep
+
+    disguises = {index: diary_of(index) for index in validators}
+    table = everybody_seated(shards, validators, key_pair(scheme, key_bits), disguises=disguises, **terms)
+    buyers = Diary(table.session.buyer)
+    table.session.transport.join(table.buyer, buyers)
+    return Captured(table.terms, table.session, table.owners, buyers, diaries)
 
 
 def trained(shards: Sequence[Shard], validators: Sequence[int], **terms: Any) -> Captured:

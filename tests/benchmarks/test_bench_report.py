@@ -27,6 +27,11 @@ def test_the_ratio_says_how_many_times_cheaper_ours_is() -> None:
     assert [m.ratio for m in MEASUREMENTS] == [80, None]
 
 
+def test_what_is_no_cost_has_no_ratio() -> None:
+    assert Measurement("share_shuffled_labels", 0.0, "share", 2048, 0.0).ratio is None
+    assert Measurement("robust_final_mse", 3058.5, "MSE", 2048, 3058.5).ratio is None
+
+
 def test_json_is_one_object_with_measurements_and_circumstances() -> None:
     content = json.loads(to_json(MEASUREMENTS))
     assert content["measurements"] == [
@@ -44,6 +49,17 @@ def test_the_table_names_every_measurement_and_how_it_was_taken() -> None:
     text = console.export_text()
     for expected in ("paper_run", "640", "80.0", "bytes_metric", "all of it"):
         assert expected in text
+    assert "corrupted owners" not in text
+
+
+def test_what_corrupted_owners_earn_is_a_table_of_its_own() -> None:
+    console = Console(width=120, record=True, file=io.StringIO())
+    figures = [Measurement("share_tiny", 0.0308, "share", 2048, 0.0346), Measurement("robust_final_mse", 3058.6, "MSE", 2048, 3058.5)]
+    console.print(render([*MEASUREMENTS, *figures]))
+    costs, shares = console.export_text().split("What corrupted owners earn")
+    assert "share_tiny" not in costs
+    for expected in ("share_tiny", "0.031", "0.035", "3,058.6", "3,058.5", "every coalition retrained"):
+        assert expected in shares
 
 
 def test_the_git_revision_is_that_of_the_checkout_and_says_when_files_differ(tmp_path: Path) -> None:

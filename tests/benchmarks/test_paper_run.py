@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -25,8 +27,10 @@ def test_the_papers_set_up_is_that_of_the_thesis() -> None:
 
 def test_run_pieces_and_bytes_are_measured_against_2019(tiny: Setup) -> None:
     told: list[str] = []
-    measurements = {m.name: m for m in paper_measurements(tiny, told.append)}
-    for name in ("paper_run", "paper_round", "paper_metric", "paper_contributions"):
+    listed, watch = paper_measurements(tiny, told.append)
+    measurements = {m.name: m for m in listed}
+    assert len(watch.laps["round"]) == 4
+    for name in ("paper_run", "paper_run_noise", "paper_round", "metric_evaluation_2", "paper_contributions"):
         measurement = measurements[name]
         assert measurement.unit == "CPU s"
         assert measurement.value > 0
@@ -35,7 +39,7 @@ def test_run_pieces_and_bytes_are_measured_against_2019(tiny: Setup) -> None:
     assert "extrapolated from 4 rounds, 2 measurements" in measurements["paper_run"].how
     for kind in ("train", "update", "evaluate", "residuals", "open_residuals"):
         assert measurements[f"bytes_{kind}"].ratio is not None
-    assert measurements["bytes_metric"].baseline is None
+    assert measurements["bytes_masked_errors"].baseline is None
     assert all(m.key_bits == 1024 and m.value > 0 for m in measurements.values())
     assert sum("rounds of the 2019 way" in text for text in told) == 2
 
@@ -53,3 +57,10 @@ def test_a_baseline_that_computes_something_else_is_not_measured(tiny: Setup, mo
     monkeypatch.setattr(baseline_2019, "gradient", lambda X, y, weights: weights * 0.5)
     with pytest.raises(WrongResultError, match="plain arithmetic"):
         Baseline(tiny).cycle()
+
+
+def test_a_small_key_makes_refreshes_which_are_measured_too(tiny: Setup) -> None:
+    short_of_room = replace(tiny, rounds=16)
+    measurements = {m.name: m for m in paper_measurements(short_of_room, lambda text: None)[0]}
+    assert measurements["paper_refresh"].value > 0
+    assert "a run has" in measurements["paper_refresh"].how
