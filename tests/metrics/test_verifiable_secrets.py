@@ -1,0 +1,125 @@
+"""Where randomness comes from: the system's, for everything secret; a seed decides who validates, and nothing else."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from adversaries import Table
+from helpers import random_shards
+
+import deltaml_core
+from deltaml_core import TrainingResult, train
+from deltaml_core.messages import Message
+
+pytestmark = pytest.mark.filterwarnings("ignore::deltaml_core.errors.PrivacyWarning")
+
+SOURCE = Path(deltaml_core.__file__).parent
+
+ALLOWED = {
+    "training.py": {"random.SystemRandom", "random.Random"},
+    "contributions.py": {"random.Random"},
+}
+"""The draw of validators, and the publicly seeded orders of joining."""
+
+APART = {"benchmarks", "attacks"}
+"""Folders that make up data for measurements and demonstrations; no role imports them."""
+
+
+def sources() -> Iterator[tuple[str, ast.Module]]:
+    for path in sorted(SOURCE.rglob("*.py")):
+        place = path.relative_to(SOURCE)
+        if place.parts[0] not in APART:
+            yield str(place), ast.parse(path.read_text(encoding="utf-8"))
+
+
+def test_no_module_draws_from_a_seeded_generator_but_for_what_is_public() -> None:
+    found: dict[str, set[str]] = {}
+    for place, tree in sources():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom) and node.module in ("random", "numpy.random"):
+                found.setdefault(place, set()).update(f"{node.module}.{name.name}" for name in node.names)
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "random":
+                found.setdefault(place, set()).add(f"random.{node.attr}")
+            if isinstance(node, ast.Attribute) and node.attr == "random" and isinstance(node.value, ast.Name):
+                found.setdefault(place, set()).add(f"{node.value.id}.random")
+            if isinstance(node, ast.Attribute) and node.attr in ("default_rng", "RandomState", "randint", "uniform", "normal"):
+                found.setdefault(place, set()).add(node.attr)
+    assert found == ALLOWED
+
+
+def test_no_role_imports_what_makes_up_data() -> None:
+    for place, tree in sources():
+        modules = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module}
+        if place not in ("cli.py",) and not place.startswith("demo"):
+            assert not {module for module in modules if set(module.split(".")) & APART}, place
+
+
+def test_keys_masks_and_secrets_come_from_the_system() -> None:
+    """Every module that draws something secret draws it from `secrets`."""
+    drawing = {
+        place for place, tree in sources() if any(isinstance(n, ast.Import) and n.names[0].name == "secrets" for n in ast.walk(tree))
+    }
+    assert {"metrics/verifiable/validator.py", "refresh.py", "schemes/paillier.py", "signatures.py", "transcript.py"} <= drawing
+
+
+def test_the_seed_is_used_for_the_draw_of_validators_only() -> None:
+    users = {
+        place
+        for place, tree in sources()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef) and any(a.arg == "seed" for a in (*node.args.args, *node.args.kwonlyargs))
+        if not any(isinstance(a.annotation, ast.Name) and a.annotation.id == "bytes" for a in node.args.args if a.arg == "seed")
+    }
+    (tree,) = (tree for place, tree in sources() if place == "training.py")
+    calls = [n for n in ast.walk(tree) if isinstance(n, ast.Call) and any(isinstance(a, ast.Name) and a.id == "seed" for a in n.args)]
+    assert "training.py" in users
+    assert sorted(ast.unparse(call.func) for call in calls) == ["_validators", "random.Random"]
+
+
+def seeded() -> TrainingResult:
+    return train(random_shards(7, (9, 6, 12, 5), 2), rounds=8, step=0.5, key_bits=512, seed=5)
+
+
+def large_numbers(messages: list[Message]) -> list[int]:
+    """Ciphertexts, openings and masks; the zeros that training starts from, which everybody knows, are small."""
+    values = [value for message in messages for value in vars(message).values() if isinstance(value, tuple)]
+    return [number for value in values for number in value if isinstance(number, int) and number.bit_length() > 256]
+
+
+def test_two_runs_with_one_seed_share_no_key_ciphertext_mask_or_name() -> None:
+    first, second = seeded(), seeded()
+    assert first.roles == second.roles
+    assert first.transcript.header.document.modulus != second.transcript.header.document.modulus
+    assert not first.transcript.header.participants & second.transcript.header.participants
+    assert first.transcript.seed != second.transcript.seed
+    numbers = [set(large_numbers(result.transcript.messages())) for result in (first, second)]
+    assert min(map(len, numbers)) > 200
+    assert not numbers[0] & numbers[1]
+
+
+def test_another_seed_draws_other_validators() -> None:
+    shards = random_shards(7, (9, 6, 12, 5, 8, 7, 6), 2)
+    drawn = [
+        tuple(i for i, role in train(shards, rounds=1, step=0.5, scheme="plain", seed=seed).roles.items() if role == "validator")
+        for seed in range(6)
+    ]
+    assert len(set(drawn)) > 1
+    assert {len(validators) for validators in drawn} == {2}
+
+
+def test_plain_runs_mask_anew_although_they_encrypt_nothing() -> None:
+    """Masks and secrets are drawn whatever the scheme: in two runs on the same data only public numbers agree."""
+    kinds = ("masked-errors", "masks", "open-masked", "zero-test", "squared-errors")
+    runs = []
+    for _ in range(2):
+        table = Table(scheme="plain", rounds=12).run()
+        runs.append(set(large_numbers([m for m in table.said if m.kind in kinds])) | _masks(table))
+    assert min(map(len, runs)) > 50
+    assert not runs[0] & runs[1]
+
+
+def _masks(table: Table) -> set[int]:
+    return {value for m in table.said if m.kind == "masks" for value in vars(m)["high"]}
