@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 
-from deltaml_core.contributions import Coalition, GramErrors, coalitions, gains, worst_harm
+from deltaml_core.contributions import Coalition, GramErrors, coalitions, gains_with_errors, worst_harm
 from deltaml_core.errors import MessageError
 from deltaml_core.measurement import Measurement, Metric
 from deltaml_core.messages import (
@@ -50,6 +50,7 @@ class Aggregator:
         history: (round, metric) of the federated model, as measured so far.
         opening: the ciphertext of the latest of them with its opening, where the metrics prove one.
         gains: each trainer's gain in units of 10**-18, once measured.
+        gain_errors: their standard errors, 0 unless they were sampled.
         left_out: trainers whose updates are no longer used (`robust`).
         proposal: the result, as proposed to the validators.
         approvals: the validators that stand for it.
@@ -98,6 +99,7 @@ class Aggregator:
         self.history: list[tuple[int, Metric]] = []
         self.opening: tuple[int, Opening] | None = None
         self.gains: dict[str, int] = {}
+        self.gain_errors: dict[str, float] = {}
         self.left_out: list[str] = []
         self.proposal: ProposeResult | None = None
         self.approvals: list[str] = []
@@ -264,8 +266,9 @@ class Aggregator:
         error = self._coalitions.__getitem__
         if evaluation.subject is Subject.SOLO_MODELS:
             error = GramErrors(self._trainers, measurement, self._coalitions[()])
-        gained = gains(self._party.terms.contributions, self._trainers, error, self.left_out)
+        gained, errors = gains_with_errors(self._party.terms.contributions, self._trainers, error, self.left_out)
         self.gains = dict(zip(self._trainers, gained, strict=True))
+        self.gain_errors = dict(zip(self._trainers, errors, strict=True))
         return []
 
     def _record(self, evaluation: Evaluation, measurement: Measurement) -> None:

@@ -17,7 +17,8 @@ import hashlib
 import itertools
 import math
 import random
-from collections.abc import Callable, Collection, Sequence
+import statistics
+from collections.abc import Callable, Collection, Iterator, Sequence
 from fractions import Fraction
 
 from deltaml_core.errors import TermsError
@@ -55,6 +56,15 @@ class GramErrors:
         products = (self._gram[i, k] * (1 if i == k else 2) for number, i in enumerate(places) for k in places[number:])
         return Metric(sum(products), self._scale, self._rows * len(places) ** 2)
 
+    def joining(self, order: Sequence[str]) -> Iterator[Metric]:
+        """The errors of the coalitions that grow in this order, each from the one before it."""
+        total, members = 0, list[int]()
+        for trainer in order:
+            place = self._places[trainer]
+            total += self._gram[place, place] + 2 * sum(self._gram[min(place, other), max(place, other)] for other in members)
+            members.append(place)
+            yield Metric(total, self._scale, self._rows * len(members) ** 2)
+
 
 def coalitions(rule: str, trainers: Sequence[str]) -> list[Coalition]:
     """The coalitions that have to be measured one by one where no Gram matrix is to be had.
@@ -77,18 +87,26 @@ def gains(rule: str, trainers: Sequence[str], error: ErrorOf, left_out: Collecti
         left_out: trainers whose updates were not used in the end; they gained nothing.
 
     Raises:
-        TermsError: no rule of that name.
+        TermsError: no rule of that name, or more coalitions than are measured.
     """
+    return gains_with_errors(rule, trainers, error, left_out)[0]
+
+
+def gains_with_errors(rule: str, trainers: Sequence[str], error: ErrorOf, left_out: Collection[str] = ()) -> tuple[list[int], list[float]]:
+    """`gains`, and the standard error of each in the same unit: 0 unless they were sampled."""
     if rule not in RULES:
         raise TermsError(f"contributions={rule!r} is not known; choose one of {', '.join(RULES)}")
+    exact = [0.0] * len(trainers)
     if rule == "leave_one_out":
         everybody = error(tuple(trainers)).units
-        found = [error(without).units - everybody for without in _without_each(trainers)]
+        found, errors = [error(without).units - everybody for without in _without_each(trainers)], exact
     elif len(trainers) <= EXACT_TRAINERS:
-        found = exact_shapley(trainers, error)
+        found, errors = exact_shapley(trainers, error), exact
+    elif isinstance(error, GramErrors):
+        found, errors = sampled_shapley(trainers, error)
     else:
-        found, _ = sampled_shapley(trainers, error)
-    return [min(0, gain) if trainer in left_out else gain for trainer, gain in zip(trainers, found, strict=True)]
+        raise TermsError(f"Shapley values of {len(trainers)} trainers are sampled from a Gram matrix, which was not measured")
+    return [min(0, gain) if trainer in left_out else gain for trainer, gain in zip(trainers, found, strict=True)], errors
 
 
 def exact_shapley(trainers: Sequence[str], error: ErrorOf) -> list[int]:
@@ -105,29 +123,24 @@ def exact_shapley(trainers: Sequence[str], error: ErrorOf) -> list[int]:
     return [total // math.factorial(k) for total in totals]
 
 
-def sampled_shapley(trainers: Sequence[str], error: ErrorOf, orders: int = SAMPLED_ORDERS) -> tuple[list[int], list[float]]:
+def sampled_shapley(trainers: Sequence[str], error: GramErrors, orders: int = SAMPLED_ORDERS) -> tuple[list[int], list[float]]:
     """Shapley values from random orders of joining, with their standard errors, both in units of 10**-18.
 
-    The orders are drawn from a hash of the opened errors, so that everybody draws the same and nobody chooses them. On the mean
-    the standard error falls with the square root of `orders`.
+    The orders are drawn from a hash of the opened errors, so that everybody draws the same and nobody chooses them. The standard
+    error falls with the square root of `orders`.
     """
-    seed = f"{error(tuple(trainers)).squared_error}|{error(()).squared_error}|{','.join(trainers)}"
+    nobody = error(())
+    seed = f"{error(tuple(trainers)).squared_error}|{nobody.squared_error}|{','.join(trainers)}"
     draw = random.Random(hashlib.sha256(seed.encode()).digest())
     marginals: dict[str, list[int]] = {trainer: [] for trainer in trainers}
     for _ in range(orders):
         order = draw.sample(list(trainers), len(trainers))
-        before = error(()).units
-        for place, trainer in enumerate(order, start=1):
-            after = error(tuple(order[:place])).units
-            marginals[trainer].append(before - after)
-            before = after
-    values, standard_errors = [], []
-    for trainer in trainers:
-        mean = Fraction(sum(marginals[trainer]), orders)
-        variance = sum((marginal - mean) ** 2 for marginal in marginals[trainer]) / (orders - 1)
-        values.append(math.floor(mean))
-        standard_errors.append(math.sqrt(variance / orders))
-    return values, standard_errors
+        before = nobody.units
+        for trainer, metric in zip(order, error.joining(order), strict=True):
+            marginals[trainer].append(before - metric.units)
+            before = metric.units
+    values = [sum(marginals[trainer]) // orders for trainer in trainers]
+    return values, [statistics.stdev(map(float, marginals[trainer])) / math.sqrt(orders) for trainer in trainers]
 
 
 def worst_harm(trainers: Sequence[str], error: GramErrors) -> str | None:

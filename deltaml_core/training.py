@@ -52,6 +52,7 @@ class TrainingResult:
         cpu_seconds: of all roles together, keys included.
         wall_seconds: from call to return.
         transcript: every message of the run, signed; `deltaml audit` replays it.
+        contribution_errors: the standard error of each share: 0, unless more than 15 trainers made sampling necessary.
     """
 
     coef_: Array
@@ -64,6 +65,7 @@ class TrainingResult:
     cpu_seconds: float
     wall_seconds: float
     transcript: Transcript
+    contribution_errors: dict[int, float]
 
 
 def train(
@@ -150,6 +152,7 @@ def train(
     assert weights is not None  # deliver_model raises otherwise
     history = [(number, metric.mse) for number, metric in session.aggregator.history]
     gained = session.aggregator.gains
+    all_gained = sum(gain for gain in gained.values() if gain > 0) or 1
     return TrainingResult(
         coef_=weights[:-1],
         intercept_=float(weights[-1]),
@@ -159,6 +162,7 @@ def train(
         contributions={
             names[trainer]: share for trainer, share in zip(gained, contribution_rules.shares(list(gained.values())), strict=True)
         },
+        contribution_errors={names[trainer]: error / all_gained for trainer, error in session.aggregator.gain_errors.items()},
         roles={index: "validator" if index in judges else "trainer" for index in range(len(datasets))},
         cpu_seconds=time.process_time() - cpu,
         wall_seconds=time.perf_counter() - wall,
