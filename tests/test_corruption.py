@@ -185,6 +185,7 @@ def test_robust_leaves_honest_owners_alone() -> None:
     assert robust.shares == pytest.approx(honest.shares, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_300_rounds_with_a_poisoner() -> None:
     rest = run(nine_owners()[1:], [index - 1 for index in VALIDATORS])
     poisoned = run(nine_owners(), robust=True, poisoner=0)
