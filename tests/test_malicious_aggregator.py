@@ -377,6 +377,6 @@ def test_the_range_of_a_squared_error_is_the_declared_one() -> None:
     assert range_fault(terms, (bound // 2,), scale, 1, rows) is None
     assert range_fault(terms, (-1,), scale, 1, rows) is not None
     assert range_fault(terms, (bound + bound // 1000,), scale, 1, rows) is not None
-    assert range_fault(terms, (0, -bound // 2, 0), scale, 2, rows) is None
-    assert range_fault(terms, (0, -bound * 2, 0), scale, 2, rows) is not None
+    assert range_fault(terms, (0, -bound * 255, 0), scale, 2, rows) is None
+    assert range_fault(terms, (0, -bound * 257, 0), scale, 2, rows) is not None
     assert range_fault(terms, (0, 0, -1), scale, 2, rows) is not None

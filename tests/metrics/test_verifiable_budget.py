@@ -50,8 +50,8 @@ def corners(seed: int, rows: list[int], features: int, magnitude: float, middle:
 
 @st.composite
 def runs(draw: Any) -> tuple[list[Shard], dict[str, Any]]:
-    owners = draw(st.integers(3, 5))
-    rows = draw(st.lists(st.integers(4, 12), min_size=owners, max_size=owners))
+    owners = draw(st.integers(3, 4))
+    rows = draw(st.lists(st.integers(6, 12), min_size=owners, max_size=owners))
     spread = draw(st.sampled_from([1e-6, 1.0, 1e5]))
     middle = draw(st.sampled_from([0.0, 3.0, -3.0])) * spread
     shards = corners(draw(st.integers(0, 10**6)), rows, draw(st.integers(1, 4)), draw(st.sampled_from([0.1, 1.0, 10.0])), middle, spread)
