@@ -103,6 +103,9 @@ class PublicKey(Protocol):
     def verify(self, ciphertext: int, opening: Opening) -> bool:
         """Whether the ciphertext holds what the opening says."""
 
+    def verify_all(self, ciphertexts: Ciphertexts, openings: Sequence[Opening]) -> bool:
+        """Whether all of them hold, for the price of one; a wrong plaintext passes with probability 2**-79 at most."""
+
     def check_modulus(self, bits: int, proof: Sequence[int]) -> None:
         """Refuse a modulus of another length or without proof that it is fit (protocol.md §0).
 

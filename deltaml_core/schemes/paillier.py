@@ -28,6 +28,9 @@ from deltaml_core.schemes.multiexp import ExponentMatrix, FixedBase, multiply
 SHORT_RANDOMNESS_BITS = 2 * 128 + 64
 """Twice the security level, plus slack: the length of the exponent a in h**a."""
 
+BATCH_BITS = 80
+"""Length of the random weights under which several openings are checked as one."""
+
 SMALLEST_KEY_BITS = 128
 """Below this not even the tests' numbers fit."""
 
@@ -150,6 +153,22 @@ class PaillierPublicKey:
             return False
         nth_power = gmpy2.powmod(opening.randomness, self._n, self._n_squared)
         return bool(self._power_of_g(opening.plaintext) * nth_power % self._n_squared == ciphertext)
+
+    def verify_all(self, ciphertexts: Ciphertexts, openings: Sequence[Opening]) -> bool:
+        """Whether a random combination of them holds (Bellare, Garay & Rabin, EUROCRYPT 1998).
+
+        What is not 1 although its powers may be has small order, so it holds 0 and bends no plaintext; the weights are odd against -1.
+        """
+        fitting = len(ciphertexts) == len(openings) and all(0 < opening.randomness < self._n for opening in openings)
+        if not fitting or any(gmpy2.gcd(opening.randomness, self._n) != 1 for opening in openings):
+            return False
+        if not openings:
+            return True
+        weights = [secrets.randbits(BATCH_BITS) | 1 for _ in openings]
+        (combined,) = self.combine(self.prepare([weights]), ciphertexts)
+        randomness = multiply([opening.randomness for opening in openings], self.prepare([weights]), self._n)[0]
+        plaintext = sum(weight * opening.plaintext for weight, opening in zip(weights, openings, strict=True))
+        return self.verify(combined, Opening(plaintext, int(randomness)))
 
     def check_modulus(self, bits: int, proof: Sequence[int]) -> None:
         """Refuse a modulus of another length or without proof that it is fit."""

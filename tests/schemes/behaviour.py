@@ -135,9 +135,26 @@ class SchemeBehaviour:
             assert not self.public.verify(value, replace(opening, plaintext=opening.plaintext + 1))
             assert not self.public.verify(value, replace(opening, plaintext=-opening.plaintext - 1))
 
+    @shared
+    @given(vectors, st.data())
+    def test_openings_hold_together_or_not_at_all(self, a: list[int], data: st.DataObject) -> None:
+        values = self.public.encrypt(a)
+        openings = self.private.open(values)
+        assert self.public.verify_all(values, openings)
+        assert self.public.verify_all((), [])
+        assert not self.public.verify_all(values, openings[:-1])
+        place = data.draw(st.integers(0, len(a) - 1))
+        shifted = [replace(o, plaintext=o.plaintext + 1) if k == place else o for k, o in enumerate(openings)]
+        assert not self.public.verify_all(values, shifted)
+        other = (place + 1) % len(a)
+        if other != place:  # two faults that cancel in the plain sum
+            shifted[other] = replace(openings[other], plaintext=openings[other].plaintext - 1)
+            assert not self.public.verify_all(values, shifted)
+
     def test_an_opening_belongs_to_its_ciphertext(self) -> None:
         first, second = self.public.encrypt([5, 6])
         for_first, for_second = self.private.open((first, second))
+        assert not self.public.verify_all((first, second), (for_second, for_first))
         assert not self.public.verify(first, for_second)
         assert not self.public.verify(second, for_first)
 

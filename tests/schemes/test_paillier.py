@@ -22,6 +22,7 @@ from deltaml_core.schemes.paillier import PaillierPrivateKey, PaillierPublicKey
 KEY = key_pair("paillier", 256)
 PUBLIC = KEY.public
 N = PUBLIC.modulus
+P_OF_N = KEY._key.p
 
 
 class TestPaillier(SchemeBehaviour):
@@ -136,6 +137,14 @@ def test_other_randomness_does_not_pass(randomness: int) -> None:
     assert not PUBLIC.verify(ciphertext, Opening(7, randomness))
     assert not PUBLIC.verify(ciphertext, Opening(7, opening.randomness + N)), "one form only"
     assert not PUBLIC.verify(ciphertext + N * N, opening)
+
+
+@pytest.mark.parametrize("randomness", [0, 1, -1, N, 2 * N, P_OF_N], ids=["0", "1", "-1", "n", "2n", "a factor of n"])
+def test_other_randomness_does_not_pass_among_others(randomness: int) -> None:
+    values = PUBLIC.encrypt([7, 8, 9])
+    openings = KEY.open(values)
+    assert PUBLIC.verify_all(values, openings)
+    assert not PUBLIC.verify_all(values, [openings[0], Opening(8, randomness), openings[2]])
 
 
 def test_an_opening_with_a_fault_in_one_half_is_not_shown() -> None:

@@ -68,7 +68,7 @@ def verified(party: Party, measured: Measured) -> Measurement:
         raise MetricError(f"measurement {measured.evaluation} is incomplete", measured.sender)
     sums = total(key, key.check(measured.values, count * len(measured.validators), measured.sender), count)
     openings = [Opening(m, r) for m, r in zip(measured.plaintexts, measured.randomness, strict=True)]
-    if not all(key.verify(ciphertext, opening) for ciphertext, opening in zip(sums, openings, strict=True)):
+    if not key.verify_all(sums, openings):
         raise MetricError(f"the opening of measurement {measured.evaluation} does not hold", measured.sender)
     rows = sum(measured.rows)
     if fault := range_fault(party.terms, measured.plaintexts, measured.scale, measured.models, rows):
