@@ -43,8 +43,8 @@ class TrainingTerms:
         evaluate_every: the MSE is measured before the first round, then every so many rounds and after the last.
         metrics: protocol of the measurement, one of `METRICS`.
         contributions: how a trainer's share is found, one of `contributions.RULES`.
-        robust: every round the updates are measured against each other, and a trainer that makes every coalition it joins worse is
-            left out from there on; costs a Gram matrix a round, and needs `metrics="verifiable"`.
+        robust: every round the updates are measured against each other, and a trainer that raises the error of every coalition it
+            joins by more than a third is left out from there on; costs a Gram matrix a round, and needs `metrics="verifiable"`.
         scheme: encryption, one of `schemes.SCHEMES`.
         key_bits: length of the buyer's modulus.
     """

@@ -100,7 +100,8 @@ def train(
         metrics: how errors are measured, "noise".
         evaluate_every: rounds between measurements; the first and last are always measured.
         contributions: how shares are found, "leave_one_out".
-        robust: leave trainers out that lower every coalition they join; needs metrics that measure single updates.
+        robust: leave out a trainer whose update raises the error of every coalition it joins by more than a third; costs a Gram
+            matrix a round, and needs `metrics="verifiable"`.
         seed: fixes the draw of validators, and nothing else: keys and masks are never drawn from it.
         on_round: called with (round, mse) after every measurement.
 
