@@ -26,7 +26,9 @@ from deltaml_core.messages import (
     MetricAnnounced,
     OwnerReady,
     ProposeResult,
+    SentErrors,
     SoloModel,
+    SquaredErrors,
     Subject,
     Train,
     TrainAlone,
@@ -40,7 +42,7 @@ from deltaml_core.releases import Releases
 from deltaml_core.schedule import MAXIMUM_PARTIES, Kind, final_scale, measurements, most_measurements
 from deltaml_core.schemes.base import LinearMap
 from deltaml_core.statistics import Dataset, Statistics
-from deltaml_core.transcript import ciphertexts_hash
+from deltaml_core.transcript import ciphertexts_hash, errors_digest
 
 _ROUNDING = 1e-6  # of the bound on v: it is computed in floating point
 
@@ -191,6 +193,8 @@ class Validator(_Owner):
         self._left_out: set[str] = set()
         self._releases = releases or Releases()
         self._validators = None if validators is None else sorted(validators)
+        self._peers = set(validators or ()) - {party.name}
+        self._told: dict[tuple[str, int], str] = {}
         self.approved: ProposeResult | None = None
 
     def handle(self, message: Message) -> list[Message]:
@@ -199,10 +203,14 @@ class Validator(_Owner):
         Raises:
             MessageError: it is not due, its numbers are malformed, or it proposes a result that does not follow from the metrics.
         """
+        if isinstance(message, SentErrors):
+            self._party.admit(message, self._peers)
+            return self._hear(message)
         of_metrics = isinstance(message, self._metrics.kinds)
         self._party.admit(message, {self._party.buyer if of_metrics else self._party.aggregator})
         if of_metrics:
-            return self._metrics.handle(message)
+            answers = self._metrics.handle(message)
+            return [*answers, *(told for answer in answers if isinstance(answer, SquaredErrors) for told in self._tell(answer))]
         match message:
             case Evaluate():
                 return self._measure(message)
@@ -245,6 +253,31 @@ class Validator(_Owner):
         self._asked[asked.evaluation] = asked
         return answers
 
+    def _tell(self, sent: SquaredErrors) -> list[Message]:
+        """Tell the other validators what went to the aggregator."""
+        digest = errors_digest(sent.rows, sent.values, self._party.key)
+        return [self._party.say(SentErrors, peer, sent.round, evaluation=sent.evaluation, digest=digest) for peer in sorted(self._peers)]
+
+    def _hear(self, told: SentErrors) -> list[Message]:
+        if self._told.setdefault((told.sender, told.evaluation), told.digest) != told.digest:
+            raise MetricError(f"it told of other errors in measurement {told.evaluation} before: both messages are evidence", told.sender)
+        return []
+
+    def _compare(self, announced: Measured) -> None:
+        """What is announced of the other validators is what they told themselves.
+
+        Raises:
+            MetricError: it is not, or one of them has told nothing.
+        """
+        count = len(pairs(announced.models))
+        for position, validator in enumerate(announced.validators):
+            values = announced.values[position * count : (position + 1) * count]
+            digest = errors_digest(announced.rows[position], values, self._party.key)
+            if validator in self._peers and self._told.get((validator, announced.evaluation)) != digest:
+                raise MetricError(
+                    f"measurement {announced.evaluation} is announced with other errors than {validator} told of", announced.sender
+                )
+
     def _note(self, announced: MetricAnnounced | Measured) -> list[Message]:
         asked = self._asked.get(announced.evaluation)
         measurement = self._metrics.check(announced)
@@ -254,6 +287,8 @@ class Validator(_Owner):
             raise MetricError(f"measurement {asked.evaluation} is announced at another scale than it was asked for", announced.sender)
         if isinstance(announced, Measured) and self._validators not in (None, sorted(announced.validators)):
             raise MetricError(f"measurement {asked.evaluation} is announced as of others than all the validators", announced.sender)
+        if isinstance(announced, Measured):
+            self._compare(announced)
         match asked.subject:
             case Subject.MODEL:
                 self._history[asked.round] = measurement

@@ -286,6 +286,11 @@ def modulus_hash(key: PublicKey) -> bytes:
     return bytes(keccak(key.modulus.to_bytes((key.bits + 7) // 8, "big")))
 
 
+def errors_digest(rows: int, values: Sequence[int], key: PublicKey) -> str:
+    """How validators name to each other what one of them measured on so many rows: SHA-256, hexadecimal."""
+    return hashlib.sha256(rows.to_bytes(8, "big") + ciphertexts_hash(values, key)).hexdigest()
+
+
 def ciphertexts_hash(values: Sequence[int], key: PublicKey) -> bytes:
     """Keccak-256 of ciphertexts in twice the modulus's bytes each, big-endian: how the contract names encrypted numbers."""
     width = 2 * ((key.bits + 7) // 8)

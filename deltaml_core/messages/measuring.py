@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from deltaml_core.messages.base import Large, Message, kind
+from deltaml_core.messages.base import Digest, Large, Message, kind
 from deltaml_core.schemes.base import Ciphertexts
 
 
@@ -177,6 +177,19 @@ class SquaredErrors(Message):
     evaluation: int
     rows: int
     values: Ciphertexts
+
+
+@kind("sent-errors")
+@dataclass(frozen=True, kw_only=True)
+class SentErrors(Message):
+    """Validator to validator: what it has sent as its `SquaredErrors`, so that the aggregator can tell nobody another story.
+
+    Attributes:
+        digest: `transcript.errors_digest` of its rows and values.
+    """
+
+    evaluation: int
+    digest: Digest
 
 
 @kind("measurement-failed", public=True)

@@ -20,6 +20,7 @@ from deltaml_core.messages import (
     Products,
     Residuals,
     RevealNoise,
+    SentErrors,
     SquaredErrors,
     Subject,
     ZeroTest,
@@ -28,7 +29,7 @@ from deltaml_core.messages import (
 from deltaml_core.metrics.noise import squared_error
 from deltaml_core.metrics.verifiable.opened import ATTEMPTS, range_fault, slots_of, total
 from deltaml_core.schedule import residual_slots
-from deltaml_core.transcript import ciphertexts_hash
+from deltaml_core.transcript import ciphertexts_hash, errors_digest
 
 # --- measuring ---------------------------------------------------------------------------------------------------
 
@@ -136,6 +137,17 @@ def _squared_errors(state: State, message: SquaredErrors) -> None:
         raise Fault("rows", f"they are of {message.rows} rows, but the validator reported {state.rows[message.sender]}")
     state.key.check(message.values, len(pairs(measuring.models)), message.sender)
     measuring.answers[message.sender] = message
+
+
+@of(SentErrors)
+def _sent_errors(state: State, message: SentErrors) -> None:
+    """What the validator has sent, told to another one."""
+    said_by(message, *state.header.validators)
+    sent = state.under_way(message, message.evaluation).answers.get(message.sender)
+    if message.recipient not in state.header.validators or message.recipient == message.sender or sent is None:
+        raise Fault("measurement", "it goes from a validator that has answered to another one")
+    if message.digest != errors_digest(sent.rows, sent.values, state.key):
+        raise Fault("measurement", "it tells of other errors than the validator sent")
 
 
 @of(MeasurementFailed)
