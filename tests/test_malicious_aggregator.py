@@ -22,6 +22,7 @@ from deltaml_core.messages import (
     OpenSums,
     Products,
     ProposeResult,
+    SentErrors,
     SquaredErrors,
     Subject,
     Train,
@@ -154,6 +155,60 @@ def test_a_consistent_story_about_fewer_or_more_validators(alone: Callable[[Meas
         with pytest.raises(MetricError, match=r"others than all the validators|without this validator's part") as refusal:
             table.owners[validator].handle(told(honest))
         assert refusal.value.sender == table.aggregator_name
+
+
+def test_a_different_story_to_each_validator() -> None:
+    """Each finds its own part in what it is told, and the same opened sum; what the other one told it gives the shift away."""
+    table = Table()
+    asked = table.until(OpenSums)
+    key = table.seat("anybody").key
+    shift = key.encrypt([1 << 150])
+    table._waiting.popleft()
+    table.say([replace(asked, sums=key.add(asked.sums, shift))])
+    table.step()
+    (opened,) = table.heard(OpenedSums)
+    answers = {m.sender: m for m in table.heard(SquaredErrors)}
+    for validator in table.validators:
+        values = [m.values if m.sender == validator else key.add(m.values, shift) for m in answers.values()]
+        story = Measured(
+            request=asked.request,
+            round=asked.round,
+            sender=table.aggregator_name,
+            recipient=validator,
+            evaluation=asked.evaluation,
+            scale=asked.scale,
+            models=1,
+            validators=tuple(answers),
+            rows=tuple(m.rows for m in answers.values()),
+            values=tuple(value for part in values for value in part),
+            plaintexts=opened.plaintexts,
+            randomness=opened.randomness,
+        )
+        with pytest.raises(MetricError, match="is announced with other errors than 0x") as refusal:
+            table.owners[validator].handle(story)
+        assert refusal.value.sender == table.aggregator_name
+
+
+@pytest.mark.parametrize("by", [1, -1])
+def test_other_rows_than_a_validator_told_of(by: int) -> None:
+    """With more rows, told to each of the others, the mean would be smaller."""
+    table = Table()
+
+    def misreport(measured: Measured) -> Measured:
+        other = 1 - measured.validators.index(measured.recipient)
+        rows = tuple(count + by * (place == other) for place, count in enumerate(measured.rows))
+        return replace(measured, rows=rows)
+
+    stopped(table.meddle({table.aggregator_name: only(Measured, misreport)}), "is announced with other errors than 0x")
+
+
+def test_it_does_not_speak_for_a_validator() -> None:
+    table = Table()
+    told = table.until(SentErrors)
+    with pytest.raises(MessageError, match="may say that to") as refusal:
+        table.owners[told.recipient].handle(replace(told, sender=table.aggregator_name))
+    assert refusal.value.sender == table.aggregator_name
+    assert table.run().aggregator.done
 
 
 # --- what it has measured -----------------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from deltaml_core.messages import (
     Message,
     OpenedSums,
     Products,
+    SentErrors,
     SoloModel,
     SquaredErrors,
     Update,
@@ -243,6 +244,16 @@ def test_a_validator_of_more_rows_than_it_reported_is_refused() -> None:
     with pytest.raises(MessageError, match="another number of rows than it reported") as refusal:
         table.run()
     assert refusal.value.sender == table.validators[0]
+
+
+def test_a_validator_that_tells_another_two_stories_is_named() -> None:
+    table = Table()
+    told = table.until(SentErrors)
+    table.step()
+    with pytest.raises(MetricError, match="both messages are evidence") as refusal:
+        table.owners[told.recipient].handle(replace(told, digest="0" * 64))
+    assert refusal.value.sender == told.sender
+    assert table.run().aggregator.done
 
 
 # --- a trainer whose update is oversized --------------------------------------------------------------------------------
