@@ -254,7 +254,7 @@ class Measured(Message):
 @kind("leave-out", public=True)
 @dataclass(frozen=True, kw_only=True)
 class LeaveOut(Message):
-    """Aggregator to validator: this trainer's update made every coalition it joined worse, so the round is asked again without it.
+    """Aggregator to validator: this trainer's update harms all (`contributions.worst_harm`), so the round is asked again without it.
 
     Attributes:
         trainers: who trained, in the order of the measured updates.
