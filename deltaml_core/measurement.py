@@ -38,12 +38,8 @@ class Metric:
 
     @property
     def units(self) -> int:
-        """The mean squared error in units of 10**-18, by the contract's rule.
-
-        Of the squared error 128 fractional bits are kept, and the quotient is rounded down.
-        """
-        kept = min(2 * self.scale, _CONTRACT_BITS)
-        return (self.squared_error >> (2 * self.scale - kept)) * UNITS // (self.rows << kept)
+        """The mean squared error in units of 10**-18, by the contract's rule."""
+        return mean_in_units(self.squared_error, 2 * self.scale, self.rows)
 
 
 @dataclass(frozen=True)
@@ -69,6 +65,15 @@ class Measurement:
         """The error of a single model."""
         (squared_error,) = self.plaintexts
         return Metric(squared_error, self.scale, self.rows)
+
+
+def mean_in_units(squared_error: int, scale: int, rows: int) -> int:
+    """`squared_error / 2**scale / rows` in units of 10**-18, by the contract's rule of truncation.
+
+    With `kept = min(scale, 128)`: drop the low `scale - kept` bits, then `floor(squared_error * 10**18 / (rows * 2**kept))`.
+    """
+    kept = min(scale, _CONTRACT_BITS)
+    return (squared_error >> (scale - kept)) * UNITS // (rows << kept)
 
 
 def pairs(models: int) -> list[tuple[int, int]]:

@@ -113,7 +113,7 @@ class MaskedRefresh:
         if len(opened.plaintexts) != len(self._packed) or len(opened.randomness) != len(self._packed):
             raise MessageError(f"it opened {len(opened.plaintexts)} of {len(self._packed)} masked weights", opened.sender)
         openings = [Opening(m, r) for m, r in zip(opened.plaintexts, opened.randomness, strict=True)]
-        if not key.verify_all(self._packed, openings):
+        if not all(key.verify(ciphertext, opening) for ciphertext, opening in zip(self._packed, openings, strict=True)):
             raise MessageError("its opening of the masked weights does not hold", opened.sender)
         unmasked = unmask(self._party, self._high, self._scale, opened)
         refreshed = key.rerandomise_from(self._blinding("refreshed", self._number), unmasked)

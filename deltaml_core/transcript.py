@@ -281,11 +281,6 @@ def _for_everybody(line: bytes) -> bytes:
     return line
 
 
-def modulus_hash(key: PublicKey) -> bytes:
-    """Keccak-256 of the modulus in as many bytes as its length needs, big-endian: how the contract names a key."""
-    return bytes(keccak(key.modulus.to_bytes((key.bits + 7) // 8, "big")))
-
-
 def errors_digest(rows: int, values: Sequence[int], key: PublicKey) -> str:
     """How validators name to each other what one of them measured on so many rows: SHA-256, hexadecimal."""
     return hashlib.sha256(rows.to_bytes(8, "big") + ciphertexts_hash(values, key)).hexdigest()

@@ -15,7 +15,7 @@ import pytest
 from helpers import key_pair, random_shards
 
 from deltaml_core.audit import AuditReport, audit, audit_file
-from deltaml_core.chain.types import Statement
+from deltaml_core.chain.types import Statement, modulus_hash
 from deltaml_core.errors import MetricError, PrivacyWarning
 from deltaml_core.messages import (
     ApproveResult,
@@ -51,7 +51,7 @@ from deltaml_core.signatures import LocalSigner, SignedMessage
 from deltaml_core.statistics import Dataset
 from deltaml_core.terms import TrainingTerms
 from deltaml_core.training import Session, declared_ranges
-from deltaml_core.transcript import Transcript, modulus_hash
+from deltaml_core.transcript import Transcript
 
 
 @dataclass(frozen=True)
@@ -436,14 +436,12 @@ def test_the_public_part_holds_no_weights_and_no_masked_values(chosen: dict[str,
 
 
 def statement_of(transcript: Transcript) -> Statement:
-    from deltaml_core import schemes
-
     proposal = next(message for message in transcript.messages() if isinstance(message, ProposeResult))
     document = transcript.header.document
     return Statement(
         request=int(transcript.header.request),
         round=proposal.round,
-        modulus_hash=modulus_hash(schemes.public_key(document.terms.scheme, document.modulus)),
+        modulus_hash=modulus_hash(document.modulus),
         weights_hash=bytes.fromhex(proposal.weights_hash),
         metric_hash=bytes.fromhex(proposal.metric_hash),
         scale=proposal.scale,

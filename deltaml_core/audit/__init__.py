@@ -15,12 +15,12 @@ from deltaml_core.audit.checks import check
 from deltaml_core.audit.record import Fault
 from deltaml_core.audit.report import AuditReport, Failure
 from deltaml_core.audit.state import State
-from deltaml_core.chain.types import Statement
+from deltaml_core.chain.types import Statement, modulus_hash
 from deltaml_core.errors import DeltaMLError, MessageError, SignatureError, TermsError, TranscriptError
 from deltaml_core.messages import decode, is_public
 from deltaml_core.payouts import Payouts, split_escrow
 from deltaml_core.signatures import SignedMessage
-from deltaml_core.transcript import Closing, Transcript, load_with_closing, modulus_hash, read_entry
+from deltaml_core.transcript import Closing, Transcript, load_with_closing, read_entry
 
 __all__ = ["AuditReport", "Failure", "audit", "audit_file"]
 
@@ -148,7 +148,7 @@ def _check_statement(state: State, transcript: Transcript, statement: Statement)
     claims: dict[str, tuple[object, object]] = {
         "request": (str(statement.request), transcript.header.request),
         "round": (statement.round, proposal.round),
-        "modulus": (statement.modulus_hash, modulus_hash(state.key)),
+        "modulus": (statement.modulus_hash, modulus_hash(state.key.modulus)),
         "weights": (statement.weights_hash.hex(), proposal.weights_hash),
         "metric's ciphertext": (statement.metric_hash.hex(), proposal.metric_hash),
         "scale": (statement.scale, 2 * metric.scale),

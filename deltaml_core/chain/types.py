@@ -16,7 +16,9 @@ from typing import Any, Self
 from eth_typing import ChecksumAddress
 from web3 import Web3
 
-UNITS_PER_ONE = 10**18
+from deltaml_core.measurement import UNITS, mean_in_units
+
+UNITS_PER_ONE = UNITS
 """One, in the fixed point of errors and gains on chain."""
 
 LARGEST_METRIC = 2**192 - 1
@@ -296,21 +298,16 @@ def metric_hash(ciphertext: int, modulus: int) -> bytes:
 
 
 def opened_mse(plaintext: int, scale: int, rows: int) -> int:
-    """The mean squared error (18 decimals) that an opened integer says, by the contract's rule of truncation.
-
-    With `kept = min(scale, 128)`: drop the low `scale - kept` bits of the plaintext, then
-    `floor(plaintext * 10**18 / (rows * 2**kept))`.
+    """The mean squared error (18 decimals) that an opened integer says, by the contract's rule (`mean_in_units`).
 
     Raises:
         ValueError: a sum of squared errors of 2**128 or more, which the contract refuses, or no rows.
     """
     if rows < 1:
         raise ValueError("a mean needs at least one row")
-    kept = min(scale, 128)
-    value = plaintext >> (scale - kept)
-    if value >> kept >= 2**128:
+    if plaintext >> scale >= 2**128:
         raise ValueError("the opened sum of squared errors is 2**128 or more")
-    return value * UNITS_PER_ONE // (rows << kept)
+    return mean_in_units(plaintext, scale, rows)
 
 
 def _camel(name: str) -> str:

@@ -104,7 +104,11 @@ class PublicKey(Protocol):
         """Whether the ciphertext holds what the opening says."""
 
     def verify_all(self, ciphertexts: Ciphertexts, openings: Sequence[Opening]) -> bool:
-        """Whether all of them hold, for the price of one; a wrong plaintext passes with probability 2**-79 at most."""
+        """Whether all of them hold, for the price of one, where plaintexts are checked for their range as well.
+
+        A wrong one passes with probability about 1 / p for the smallest factor p of the modulus (2**-79 for an honest one), and
+        then it is off by a multiple of n / p, which is beyond any range.
+        """
 
     def check_modulus(self, bits: int, proof: Sequence[int]) -> None:
         """Refuse a modulus of another length or without proof that it is fit (protocol.md §0).
