@@ -205,31 +205,31 @@ def changed(message: M, **changes: Any) -> M:
     return replace(message, **{name: new(getattr(message, name)) if callable(new) else new for name, new in changes.items()})
 
 
-def refused(role: Any, message: Message, why: str) -> None:
+def check_refused(role: Any, message: Message, why: str) -> None:
     """The role refuses the message: a MessageError that names the sender, and nothing else."""
     with pytest.raises(MessageError, match=why) as refusal:
         role.handle(message)
     assert refusal.value.sender == message.sender
 
 
-def refused_without_trace(kind: type[Message], why: str, changes: dict[str, Any], skip: int = 0) -> None:
+def check_refused_without_trace(kind: type[Message], why: str, changes: dict[str, Any], skip: int = 0) -> None:
     """A wrong message of this kind is refused, and the honest one is then taken: the run ends as if nothing had been."""
     stage = Stage(**RUN)
     honest = stage.until(kind, skip)
-    refused(stage.roles[honest.recipient], changed(honest, **changes), why)
+    check_refused(stage.roles[honest.recipient], changed(honest, **changes), why)
     assert stage.finish() == undisturbed(**RUN)
 
 
-def refused_when_repeated(kind: type[Message], skip: int = 0, **changes: Any) -> None:
+def check_refused_when_repeated(kind: type[Message], skip: int = 0, **changes: Any) -> None:
     """The same message once more, or another in its place, is refused after the honest one."""
     stage = Stage(**RUN)
     honest = stage.until(kind, skip)
     stage.step()
-    refused(stage.roles[honest.recipient], changed(honest, **changes), "is not expected")
+    check_refused(stage.roles[honest.recipient], changed(honest, **changes), "is not expected")
     assert stage.finish() == undisturbed(**RUN)
 
 
-def refused_when_malformed(kind: type[Message], field: str) -> None:
+def check_refused_when_malformed(kind: type[Message], field: str) -> None:
     """Ciphertexts that are none, or of the wrong count, are refused under a real key, and the honest ones are then taken."""
     stage = Stage(**RUN, scheme="paillier")
     honest = stage.until(kind)

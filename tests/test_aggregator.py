@@ -10,12 +10,12 @@ from helpers import (
     RUN,
     Stage,
     changed,
+    check_refused,
+    check_refused_when_malformed,
+    check_refused_when_repeated,
+    check_refused_without_trace,
     key_pair,
     oracle,
-    refused,
-    refused_when_malformed,
-    refused_when_repeated,
-    refused_without_trace,
     undisturbed,
 )
 
@@ -194,7 +194,7 @@ def test_no_ciphertext_it_computed_is_the_product_of_those_it_got() -> None:
     ids=["request", "recipient", "sender"],
 )
 def test_wrong_request_recipient_or_sender(kind: type[Message], changes: dict[str, Any], why: str) -> None:
-    refused_without_trace(kind, why, changes)
+    check_refused_without_trace(kind, why, changes)
 
 
 @pytest.mark.parametrize(
@@ -234,23 +234,23 @@ def test_wrong_request_recipient_or_sender(kind: type[Message], changes: dict[st
     ],
 )
 def test_what_does_not_fit_is_refused_and_the_honest_message_then_taken(kind: type[Message], changes: dict[str, Any], why: str) -> None:
-    refused_without_trace(kind, why, changes)
+    check_refused_without_trace(kind, why, changes)
 
 
 @pytest.mark.parametrize(("kind", "last"), [(kind, 0) for kind in HEARD] + [(OwnerReady, 4), (Update, 2), (Residuals, 1), (SoloModel, 2)])
 def test_a_second_answer_is_refused(kind: type[Message], last: int) -> None:
-    refused_when_repeated(kind, last)
+    check_refused_when_repeated(kind, last)
 
 
 def test_residuals_opened_anew_after_the_noise_is_known_are_refused() -> None:
-    refused_when_repeated(OpenedResiduals, digits=lambda d: (d[0] + 1, *d[1:]))
+    check_refused_when_repeated(OpenedResiduals, digits=lambda d: (d[0] + 1, *d[1:]))
 
 
 @pytest.mark.parametrize("kind", [Update, Residuals, OpenedResiduals, MetricConfirmed, Refreshed, SoloModel, ApproveResult])
 def test_answers_before_anybody_asked_are_refused(kind: type[Message]) -> None:
     stage = Stage(**RUN)
     later = Stage(**RUN).until(kind)
-    refused(stage.aggregator, later, "is not expected")
+    check_refused(stage.aggregator, later, "is not expected")
     assert stage.finish() == undisturbed(**RUN)
 
 
@@ -258,7 +258,7 @@ def test_answers_before_anybody_asked_are_refused(kind: type[Message]) -> None:
 def test_messages_for_other_roles_are_refused(kind: type[Message]) -> None:
     stage = Stage(**RUN)
     other = stage.until(kind)
-    refused(stage.aggregator, changed(other, recipient="aggregator", sender="owner-1"), "is not expected")
+    check_refused(stage.aggregator, changed(other, recipient="aggregator", sender="owner-1"), "is not expected")
 
 
 @pytest.mark.parametrize(
@@ -273,7 +273,7 @@ def test_messages_for_other_roles_are_refused(kind: type[Message]) -> None:
     ],
 )
 def test_malformed_ciphertexts(kind: type[Message], field: str) -> None:
-    refused_when_malformed(kind, field)
+    check_refused_when_malformed(kind, field)
 
 
 def test_initial_weights_other_than_the_requests_are_refused() -> None:

@@ -10,12 +10,12 @@ from helpers import (
     RUN,
     Stage,
     changed,
+    check_refused,
+    check_refused_when_malformed,
+    check_refused_when_repeated,
+    check_refused_without_trace,
     key_pair,
     oracle,
-    refused,
-    refused_when_malformed,
-    refused_when_repeated,
-    refused_without_trace,
     seat,
     undisturbed,
 )
@@ -62,7 +62,7 @@ def test_a_refresh_brings_the_same_weights_down_to_the_base_scale() -> None:
     drop = asked.scale - stage.terms.base_scale
     assert drop > 0
     assert all(abs(new * 2**drop - old) <= 2 ** (drop - 1) for new, old in zip(after, before, strict=True))
-    refused(stage.buyer, asked, "is not on the schedule, or was done before")
+    check_refused(stage.buyer, asked, "is not on the schedule, or was done before")
     assert not set(answer.weights) & set(asked.packed)
 
 
@@ -97,7 +97,7 @@ def changed_terms(bits: int) -> Any:
     ids=["request", "recipient", "sender"],
 )
 def test_wrong_request_recipient_or_sender(kind: type[Message], changes: dict[str, Any], why: str) -> None:
-    refused_without_trace(kind, why, changes)
+    check_refused_without_trace(kind, why, changes)
 
 
 @pytest.mark.parametrize(
@@ -129,30 +129,30 @@ def test_wrong_request_recipient_or_sender(kind: type[Message], changes: dict[st
     ],
 )
 def test_what_does_not_fit_is_refused_and_the_honest_message_then_taken(kind: type[Message], changes: dict[str, Any], why: str) -> None:
-    refused_without_trace(kind, why, changes)
+    check_refused_without_trace(kind, why, changes)
 
 
 def test_a_confirmed_measurement_is_not_confirmed_again() -> None:
-    refused_when_repeated(RevealNoise)
+    check_refused_when_repeated(RevealNoise)
 
 
 def test_noise_is_not_checked_before_residuals_were_opened() -> None:
     stage = Stage(**RUN)
     revealed = Stage(**RUN).until(RevealNoise)
     stage.until(OpenResiduals)
-    refused(stage.buyer, revealed, "no residuals of that measurement were opened")
+    check_refused(stage.buyer, revealed, "no residuals of that measurement were opened")
     assert stage.finish() == undisturbed(**RUN)
 
 
 @pytest.mark.parametrize("kind", [Train, OpenedResiduals])
 def test_messages_for_other_roles_are_refused(kind: type[Message]) -> None:
     stage = Stage(**RUN)
-    refused(stage.buyer, changed(stage.until(kind), recipient="buyer", sender="aggregator"), "is not expected")
+    check_refused(stage.buyer, changed(stage.until(kind), recipient="buyer", sender="aggregator"), "is not expected")
 
 
 @pytest.mark.parametrize(("kind", "field"), [(OpenResiduals, "packed"), (Refresh, "packed")])
 def test_malformed_ciphertexts(kind: type[Message], field: str) -> None:
-    refused_when_malformed(kind, field)
+    check_refused_when_malformed(kind, field)
 
 
 def test_it_decrypts_the_model_the_contract_settled_on_and_no_other() -> None:
@@ -160,17 +160,17 @@ def test_it_decrypts_the_model_the_contract_settled_on_and_no_other() -> None:
     while not (isinstance(stage.waiting[0], FinalModel) and stage.waiting[0].recipient == "buyer"):
         if not stage.aggregator.done:
             early = stage.aggregator.deliver()
-            refused(stage.buyer, early, "the contract has not settled yet")
+            check_refused(stage.buyer, early, "the contract has not settled yet")
         stage.step()
     model = stage.waiting[0]
     assert isinstance(model, FinalModel)
     others = stage.sent(Train)[-1].weights
     wrong = ({"scale": lambda s: s + 1}, {"weights": others}, {"weights": lambda w: w[::-1]})
     for changes in wrong:
-        refused(stage.buyer, changed(model, **changes), "is not the one the validators signed for")
-    refused(stage.buyer, changed(model, weights=lambda w: w[1:]), "expected 3")
-    refused(stage.buyer, changed(model, request="request-2"), "belongs to request")
-    refused(stage.buyer, changed(model, recipient="owner-1"), "is meant for")
+        check_refused(stage.buyer, changed(model, **changes), "is not the one the validators signed for")
+    check_refused(stage.buyer, changed(model, weights=lambda w: w[1:]), "expected 3")
+    check_refused(stage.buyer, changed(model, request="request-2"), "belongs to request")
+    check_refused(stage.buyer, changed(model, recipient="owner-1"), "is meant for")
     assert stage.buyer.model is None
     assert stage.finish() == undisturbed(**RUN)
 

@@ -34,7 +34,7 @@ from deltaml_core.metrics.verifiable.opened import range_fault
 pytestmark = pytest.mark.filterwarnings("ignore::deltaml_core.errors.PrivacyWarning")
 
 
-def stopped(table: Table, why: str) -> None:
+def check_stopped(table: Table, why: str) -> None:
     """The run ends in an error that names the aggregator, without a result a majority stands for."""
     with pytest.raises(MessageError, match=why) as failure:
         table.run()
@@ -100,7 +100,7 @@ def swapped(measured: Measured) -> Measured:
     ],
 )
 def test_a_false_announcement(change: Callable[[Measured], Measured], why: str) -> None:
-    stopped(cheat(Measured, change, lambda m: m.evaluation == 1), why)
+    check_stopped(cheat(Measured, change, lambda m: m.evaluation == 1), why)
 
 
 @pytest.mark.parametrize("drop", [0, 1])
@@ -199,7 +199,7 @@ def test_other_rows_than_a_validator_told_of(by: int) -> None:
         rows = tuple(count + by * (place == other) for place, count in enumerate(measured.rows))
         return replace(measured, rows=rows)
 
-    stopped(table.meddle({table.aggregator_name: only(Measured, misreport)}), "is announced with other errors than 0x")
+    check_stopped(table.meddle({table.aggregator_name: only(Measured, misreport)}), "is announced with other errors than 0x")
 
 
 def test_it_does_not_speak_for_a_validator() -> None:
@@ -224,12 +224,12 @@ def test_other_weights_are_evaluated(both: bool, last: int) -> None:
     meddler = only(
         Evaluate, lambda m: replace(m, weights=other), when=lambda m: m.subject == "model" and m.round == last and m.recipient in chosen
     )
-    stopped(table.meddle({table.aggregator_name: meddler}), "starts from zeros" if last == 0 else "final weights does not follow")
+    check_stopped(table.meddle({table.aggregator_name: meddler}), "starts from zeros" if last == 0 else "final weights does not follow")
 
 
 @pytest.mark.parametrize(("kind", "when"), [(Train, lambda m: m.round == 1), (TrainAlone, lambda m: True)])
 def test_replaced_initial_weights_are_not_trained(kind: type[Message], when: Callable[[Any], bool]) -> None:
-    stopped(cheat(kind, lambda m: replace(m, weights=(2, *m.weights[1:])), when), "starts from zeros")
+    check_stopped(cheat(kind, lambda m: replace(m, weights=(2, *m.weights[1:])), when), "starts from zeros")
 
 
 def test_a_round_is_measured_once() -> None:
@@ -299,13 +299,13 @@ def test_weights_in_place_of_a_sum_are_out_of_range(shift: int) -> None:
 
 @pytest.mark.parametrize("changes", [{"models": 0}, {"models": 65}, {"models": 1 << 50}, {"rows": 0}, {"rows": 1 << 50}])
 def test_sums_of_nonsense_stay_closed(changes: dict[str, int]) -> None:
-    stopped(cheat(OpenSums, lambda m: replace(m, **changes)), "are not a measurement")
+    check_stopped(cheat(OpenSums, lambda m: replace(m, **changes)), "are not a measurement")
 
 
 def test_a_negative_sum_stays_closed() -> None:
     table = Table()
     key = table.seat("anybody").key
-    stopped(table.meddle({table.aggregator_name: only(OpenSums, lambda m: replace(m, sums=key.encrypt([-1])))}), "stays closed")
+    check_stopped(table.meddle({table.aggregator_name: only(OpenSums, lambda m: replace(m, sums=key.encrypt([-1])))}), "stays closed")
 
 
 def test_it_has_no_products_taken_and_no_zeros_proven() -> None:
@@ -353,12 +353,14 @@ def test_masked_weights_are_opened_once_a_refresh() -> None:
 )
 def test_a_result_that_does_not_follow_is_not_signed(change: Callable[[ProposeResult], ProposeResult], name: str) -> None:
     table = cheat(ProposeResult, change)
-    stopped(table, f"the proposed result's {name} does not follow from the measurements")
+    check_stopped(table, f"the proposed result's {name} does not follow from the measurements")
     assert table.aggregator.approvals == []
 
 
 def test_a_result_without_a_trainer_does_not_tell_gains() -> None:
-    stopped(cheat(ProposeResult, lambda m: replace(m, trainers=m.trainers[1:], gains=m.gains[1:])), "gains|do not tell these trainers")
+    check_stopped(
+        cheat(ProposeResult, lambda m: replace(m, trainers=m.trainers[1:], gains=m.gains[1:])), "gains|do not tell these trainers"
+    )
 
 
 def test_a_result_before_the_last_measurement_is_not_signed() -> None:

@@ -165,7 +165,7 @@ def close_to_one(weights: np.ndarray, *numbers: np.ndarray) -> bool:
     return bool((np.abs(every[:, None] - weights[None, :]) <= 1e-7 * weights[None, :]).any())
 
 
-def fails(process: BuyersProcess, lie: Lie, why: str, by: str = "buyer", **terms: object) -> Table:
+def check_fails(process: BuyersProcess, lie: Lie, why: str, by: str = "buyer", **terms: object) -> Table:
     """The run with this lie ends in an error that says why and names whose answer it was; the buyer is left with nothing."""
     table = Table(process=process, lie=lie, **terms)
     with pytest.raises(MessageError, match=why) as failure:
@@ -202,7 +202,7 @@ def odd_guess() -> int:
     ids=["Q", "Q far off", "Q'", "Q' far off", "both", "both for a wrong secret", "an old answer"],
 )
 def test_a_lie_in_the_products_fails_the_zero_test_twice(process: BuyersProcess, lie: Lie) -> None:
-    table = fails(process, lie, "did not pass the zero test of", by="validator")
+    table = check_fails(process, lie, "did not pass the zero test of", by="validator")
     failed = table.heard(MeasurementFailed)[0]
     assert failed.evaluation >= (0 if isinstance(lie, OldAnswer) else MEASUREMENT)
     attempts = [
@@ -275,11 +275,11 @@ def test_a_lie_in_an_opening(process: BuyersProcess, lie: Lie, why: str) -> None
     ids=lambda value: "".join(sorted(value.changes)) if isinstance(value, AboutAnother) else "",
 )
 def test_an_answer_to_something_else(process: BuyersProcess, lie: Lie, why: str, by: str) -> None:
-    fails(process, lie, why, by)
+    check_fails(process, lie, why, by)
 
 
 def test_two_different_answers_are_equivocation_and_both_stay_on_record(process: BuyersProcess) -> None:
-    table = fails(process, TwoAnswers(), "answered measurement 0 twice: both answers are evidence")
+    table = check_fails(process, TwoAnswers(), "answered measurement 0 twice: both answers are evidence")
     first, second = (answer for answer in table.heard(Products) if answer.recipient == table.validators[0])
     assert first.evaluation == second.evaluation == 0
     assert first.products != second.products

@@ -11,12 +11,12 @@ from helpers import (
     RUN,
     Stage,
     changed,
+    check_refused,
+    check_refused_when_malformed,
+    check_refused_without_trace,
     descend,
     key_pair,
     random_shards,
-    refused,
-    refused_when_malformed,
-    refused_without_trace,
     seat,
     stable_step,
     terms_for,
@@ -176,7 +176,7 @@ def test_a_key_too_small_is_refused(role: type[Trainer] | type[Validator]) -> No
 )
 def test_wrong_request_recipient_or_sender(kind: type[Message], changes: dict[str, Any], why: str) -> None:
     """Above all from the buyer: it could decrypt the update that answers it."""
-    refused_without_trace(kind, why, changes)
+    check_refused_without_trace(kind, why, changes)
 
 
 @pytest.mark.parametrize(
@@ -217,7 +217,7 @@ def test_wrong_request_recipient_or_sender(kind: type[Message], changes: dict[st
     ],
 )
 def test_what_does_not_fit_is_refused_and_the_honest_message_then_taken(kind: type[Message], changes: dict[str, Any], why: str) -> None:
-    refused_without_trace(kind, why, changes, skip=1 if kind is MetricAnnounced and "rows" in changes else 0)
+    check_refused_without_trace(kind, why, changes, skip=1 if kind is MetricAnnounced and "rows" in changes else 0)
 
 
 def test_coalitions_are_measured_after_the_last_round_only() -> None:
@@ -226,7 +226,7 @@ def test_coalitions_are_measured_after_the_last_round_only() -> None:
     assert coalition.round == 6
     assert (coalition.numerator, coalition.denominator) == (1, 3)
     for wrong in ({"numerator": 65}, {"denominator": 0}, {"round": 4}, {"scale": 50}):
-        refused(stage.roles[coalition.recipient], changed(coalition, **wrong), "not on the schedule")
+        check_refused(stage.roles[coalition.recipient], changed(coalition, **wrong), "not on the schedule")
     assert stage.finish() == undisturbed(**RUN)
 
 
@@ -236,7 +236,7 @@ def test_a_validator_signs_for_the_weights_it_measured_last_round_and_for_no_oth
     assert last.round == 6
     stage.step()
     validator = stage.roles[last.recipient]
-    refused(validator, changed(last, weights=lambda w: (w[0] + 1, *w[1:])), "has measured other weights of that round")
+    check_refused(validator, changed(last, weights=lambda w: (w[0] + 1, *w[1:])), "has measured other weights of that round")
     validator.handle(last)
     early = stage.sent(Evaluate)[0]
     validator.handle(early)
@@ -247,7 +247,7 @@ def test_a_proposal_before_the_measurements_is_refused() -> None:
     stage = Stage(**RUN)
     proposal = Stage(**RUN).until(ProposeResult)
     stage.until(Train)
-    refused(stage.roles[proposal.recipient], proposal, "the first or the last measurement is missing")
+    check_refused(stage.roles[proposal.recipient], proposal, "the first or the last measurement is missing")
     assert stage.finish() == undisturbed(**RUN)
 
 
@@ -261,10 +261,10 @@ def test_a_lie_about_a_measurement_is_a_metric_error() -> None:
 def test_roles_do_not_do_each_others_work() -> None:
     stage = Stage(**RUN)
     for kind, wrong in ((Evaluate, "owner-1"), (Train, "owner-2"), (TrainAlone, "owner-2"), (ProposeResult, "owner-1")):
-        refused(stage.roles[wrong], changed(stage.until(kind), recipient=wrong), "is not expected")
+        check_refused(stage.roles[wrong], changed(stage.until(kind), recipient=wrong), "is not expected")
     assert stage.finish() == undisturbed(**RUN)
 
 
 @pytest.mark.parametrize("kind", [Train, TrainAlone, Evaluate])
 def test_malformed_ciphertexts(kind: type[Message]) -> None:
-    refused_when_malformed(kind, "weights")
+    check_refused_when_malformed(kind, "weights")

@@ -46,7 +46,7 @@ def run(shards: list[Shard], **terms: Any) -> TrainingResult:
     return train(shards, **{"scheme": "plain", "metrics": "noise", "contributions": "leave_one_out", "step": 0.5, **terms})
 
 
-def agrees(result: TrainingResult, shards: list[Shard], validators: list[int], **terms: Any) -> None:
+def check_agrees(result: TrainingResult, shards: list[Shard], validators: list[int], **terms: Any) -> None:
     """Weights and every MSE equal the oracle's within 1e-6, relative."""
     weights, history = oracle(shards, validators, terms["rounds"], terms["step"], terms.get("local_steps", 1), terms["evaluate_every"])
     found = np.append(result.coef_, result.intercept_)
@@ -78,7 +78,7 @@ def test_the_papers_request() -> None:
     assert result.mse_initial == pytest.approx(19485.02, abs=0.005)
     assert len(result.mse_history) == 51
     assert result.roles == {0: "trainer", 1: "validator", 2: "trainer", 3: "trainer", 4: "trainer"}
-    agrees(result, shards, [1], rounds=100, step=1.5, evaluate_every=2)
+    check_agrees(result, shards, [1], rounds=100, step=1.5, evaluate_every=2)
     gained = solo_gains(shards, [1], 100, 1.5)
     positive = {index: max(0.0, gain) for index, gain in gained.items()}
     assert result.contributions == pytest.approx({index: gain / sum(positive.values()) for index, gain in positive.items()}, abs=1e-6)
@@ -120,7 +120,7 @@ def test_training_equals_gradient_descent_on_the_rows(case: tuple[list[Shard], l
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConstantColumnWarning)
         result = run(shards, validators=validators, **terms)
-    agrees(result, shards, validators, **terms)
+    check_agrees(result, shards, validators, **terms)
 
 
 @pytest.mark.parametrize("local_steps", [1, 5])
@@ -129,20 +129,20 @@ def test_training_equals_gradient_descent_on_the_rows(case: tuple[list[Shard], l
 def test_three_owners_two_validators(features: int, local_steps: int, offset: float, spread: float) -> None:
     shards = random_shards(99, (30, 7, 12), features, offset=offset, spread=spread)
     terms = {"rounds": 8, "step": 0.9 * stable_step(shards[:1]), "local_steps": local_steps, "evaluate_every": 2}
-    agrees(run(shards, validators=[1, 2], **terms), shards, [1, 2], **terms)
+    check_agrees(run(shards, validators=[1, 2], **terms), shards, [1, 2], **terms)
 
 
 @pytest.mark.parametrize("scale", [1e-6, 1e-3, 1e3, 1e6])
 def test_features_of_any_magnitude(scale: float) -> None:
     shards = random_shards(4, (20, 8, 9), 3, scale=scale)
     terms = {"rounds": 6, "step": 0.9 * stable_step(shards), "evaluate_every": 3}
-    agrees(run(shards, validators=[0], **terms), shards, [0], **terms)
+    check_agrees(run(shards, validators=[0], **terms), shards, [0], **terms)
 
 
 def test_features_of_very_different_magnitude() -> None:
     shards = [(X * [1e-6, 1.0, 1e3], y) for X, y in random_shards(4, (20, 8, 9), 3)]
     terms = {"rounds": 6, "step": 0.9 * stable_step(shards), "evaluate_every": 3}
-    agrees(run(shards, validators=[0], **terms), shards, [0], **terms)
+    check_agrees(run(shards, validators=[0], **terms), shards, [0], **terms)
 
 
 @pytest.mark.parametrize("key_bits", [256, 300, 400, 500])
@@ -151,7 +151,7 @@ def test_a_refresh_costs_no_precision(key_bits: int) -> None:
     shards = random_shards(8, (9, 5, 6), 3)
     terms = {"rounds": 15, "step": 0.5, "evaluate_every": 7}
     result = run(shards, validators=[2], key_bits=key_bits, **terms)
-    agrees(result, shards, [2], **terms)
+    check_agrees(result, shards, [2], **terms)
     refreshed = sum(b'"kind":"refresh"' in entry for entry in result.transcript.entries)
     assert refreshed > 0
 
@@ -159,7 +159,7 @@ def test_a_refresh_costs_no_precision(key_bits: int) -> None:
 # --- with encryption ---------------------------------------------------------------------------------------------
 
 
-def same(encrypted: TrainingResult, plain: TrainingResult) -> None:
+def check_same(encrypted: TrainingResult, plain: TrainingResult) -> None:
     """The same integers, so the same floats to the last bit."""
     assert encrypted.coef_.tobytes() == plain.coef_.tobytes()
     assert encrypted.intercept_ == plain.intercept_
@@ -186,8 +186,8 @@ def test_encrypted_training_gives_the_same_integers(
     shards = random_shards(key_bits, (8, 3, 5), features, offset=offset, spread=spread)
     terms = {"rounds": rounds, "step": 0.9 * stable_step(shards), "local_steps": local_steps, "evaluate_every": 2}
     encrypted = run(shards, validators=[1, 2], scheme="paillier", key_bits=key_bits, **terms)
-    same(encrypted, run(shards, validators=[1, 2], key_bits=key_bits, **terms))
-    agrees(encrypted, shards, [1, 2], **terms)
+    check_same(encrypted, run(shards, validators=[1, 2], key_bits=key_bits, **terms))
+    check_agrees(encrypted, shards, [1, 2], **terms)
 
 
 def ciphertexts(messages: list[Message]) -> list[int]:
@@ -297,7 +297,7 @@ def test_data_may_be_lists_and_is_left_as_it_was() -> None:
     copies = [(X.copy(), y.copy()) for X, y in shards]
     from_arrays = run(shards, validators=[0], rounds=2)
     from_lists = run([(X.tolist(), y.tolist()) for X, y in shards], validators=[0], rounds=2)  # type: ignore[misc]
-    same(from_lists, from_arrays)
+    check_same(from_lists, from_arrays)
     for (X, y), (old_X, old_y) in zip(shards, copies, strict=True):
         assert np.array_equal(X, old_X)
         assert np.array_equal(y, old_y)
@@ -328,7 +328,7 @@ def test_a_constant_column_only_warns() -> None:
     shards = [(np.column_stack([X, np.full(len(X), 0.5)]), y) for X, y in random_shards(2, (9, 6, 5), 2)]
     with pytest.warns(ConstantColumnWarning, match="'x3' has the same value in all"):
         result = run(shards, validators=[0], rounds=4)
-    agrees(result, shards, [0], rounds=4, step=0.5, evaluate_every=2)
+    check_agrees(result, shards, [0], rounds=4, step=0.5, evaluate_every=2)
 
 
 # --- bad input ---------------------------------------------------------------------------------------------------
@@ -408,14 +408,14 @@ def test_a_step_too_long_is_refused_and_the_largest_stable_one_just_works(
         run(shards, step=stable * factor, **terms)
     assert refusal.value.largest_stable_step == pytest.approx(stable)
     step = refusal.value.largest_stable_step
-    agrees(run(shards, step=step, **terms), shards, [1], rounds=3, step=step, local_steps=local_steps, evaluate_every=2)
+    check_agrees(run(shards, step=step, **terms), shards, [1], rounds=3, step=step, local_steps=local_steps, evaluate_every=2)
 
 
 def test_a_validators_data_does_not_limit_the_step() -> None:
     shards = random_shards(3, (9, 6), 2)
     shards[0] = (shards[0][0] * 100, shards[0][1])
     terms = {"rounds": 2, "step": 0.9 * stable_step(shards[1:]), "evaluate_every": 2}
-    agrees(run(shards, validators=[0], **terms), shards, [0], **terms)
+    check_agrees(run(shards, validators=[0], **terms), shards, [0], **terms)
 
 
 @pytest.mark.parametrize("scheme", ["plain", "paillier"])
@@ -426,7 +426,7 @@ def test_a_key_too_small_is_refused_with_a_size_that_then_works(scheme: str) -> 
     suggested = re.search(r"at least (\d+) bits", str(refusal.value))
     assert suggested
     result = run(GOOD, key_bits=int(suggested[1]), **terms)
-    agrees(result, GOOD, [0], rounds=8, step=0.5, evaluate_every=2)
+    check_agrees(result, GOOD, [0], rounds=8, step=0.5, evaluate_every=2)
     with pytest.raises(ScaleBudgetError):
         run(GOOD, key_bits=int(suggested[1]) - 2, **terms)
 
@@ -440,7 +440,7 @@ def test_a_key_too_small_is_refused_with_fewer_rounds_that_then_work() -> None:
             if suggested := re.search(r"or at most (\d+) rounds", str(error)):
                 rounds = int(suggested[1])
                 result = run(GOOD, validators=[0], rounds=rounds, key_bits=key_bits)
-                agrees(result, GOOD, [0], rounds=rounds, step=0.5, evaluate_every=2)
+                check_agrees(result, GOOD, [0], rounds=rounds, step=0.5, evaluate_every=2)
                 refused_at += 1
     assert refused_at >= 2
 

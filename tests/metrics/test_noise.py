@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from helpers import Stage, changed, key_pair, pooled_mse, random_shards, refused, seat, terms_for
+from helpers import Stage, changed, key_pair, pooled_mse, random_shards, seat, terms_for
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -205,5 +205,5 @@ def test_an_evaluation_of_the_past_is_not_collected() -> None:
 def test_a_stranger_measures_nothing() -> None:
     stage = Stage()
     residuals = stage.until(Residuals)
-    refused(stage.aggregator, changed(residuals, sender="owner-1"), "not")
+    check_refused(stage.aggregator, changed(residuals, sender="owner-1"), "not")
     assert stage.finish().history
