@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from helpers import Stage, changed, key_pair, pooled_mse, random_shards, seat, terms_for
+from helpers import Stage, changed, check_refused, key_pair, pooled_mse, random_shards, seat, terms_for
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
