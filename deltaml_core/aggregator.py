@@ -320,10 +320,9 @@ class Aggregator:
         key = self._party.key
         if coalition:
             weights = self._sum([self._solo_models[member].weights for member in coalition])
-        else:
-            mean = self._sum([self._solo_models[trainer].target_share for trainer in self._trainers])
-            weights = key.scale(mean * (self._party.terms.weights - 1), [0] * (self._party.terms.weights - 1)) + mean
-        return key.rerandomise_from(self.transcript.blinding("coalition", *coalition), weights)
+            return key.rerandomise_from(self.transcript.blinding("coalition", *coalition), weights)
+        shares = [self._solo_models[trainer].target_share for trainer in self._trainers]
+        return key.zeros(self._party.terms.weights - 1) + self._sum(shares)  # as it is: validators recompute it
 
     def _propose(self) -> list[Message]:
         errors = dict(self.history)

@@ -6,7 +6,7 @@ the buyer is shown sums only.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from fractions import Fraction
 
 import numpy as np
@@ -27,6 +27,7 @@ from deltaml_core.messages import (
     OwnerReady,
     ProposeResult,
     SentErrors,
+    SentModel,
     SoloModel,
     SquaredErrors,
     Subject,
@@ -42,7 +43,8 @@ from deltaml_core.releases import Releases
 from deltaml_core.schedule import MAXIMUM_PARTIES, Kind, final_scale, measurements, most_measurements
 from deltaml_core.schemes.base import LinearMap
 from deltaml_core.statistics import Dataset, Statistics
-from deltaml_core.transcript import ciphertexts_hash, errors_digest
+from deltaml_core.told import Told, tell_errors, tell_model
+from deltaml_core.transcript import ciphertexts_hash
 
 _ROUNDING = 1e-6  # of the bound on v: it is computed in floating point
 
@@ -90,8 +92,13 @@ class _Owner:
 class Trainer(_Owner):
     """An owner that trains."""
 
-    def __init__(self, party: Party, dataset: Dataset) -> None:
+    def __init__(self, party: Party, dataset: Dataset, validators: Collection[str] = ()) -> None:
         """Scan the data once and check that training on it stays within the terms' bounds.
+
+        Args:
+            party: the seat.
+            dataset: the rows.
+            validators: who is told which models were sent to be compared.
 
         Raises:
             RequirementsError: the data does not match the request.
@@ -105,6 +112,7 @@ class Trainer(_Owner):
         self._update = models.local_steps(self._statistics, terms.step, terms.local_steps)
         if np.linalg.norm(self._update.v) > terms.update_bound * (1 + _ROUNDING):
             raise TermsError("this data's update exceeds the bound that follows from the terms' ranges")
+        self._validators = tuple(validators) if terms.metrics == "verifiable" else ()
         self._prepared: dict[int, tuple[AffineMap, LinearMap]] = {}
 
     def handle(self, message: Message) -> list[Message]:
@@ -116,11 +124,15 @@ class Trainer(_Owner):
         self._party.admit(message, {self._party.aggregator})
         match message:
             case Train():
-                return [self._train(message)]
+                update = self._train(message)
+                told = self._validators if self._party.terms.robust else ()
+                return [update, *tell_model(self._party, update.round, Subject.UPDATES, update.weights, told)]
             case AskMasks():
                 return [draw_masks(self._party, message, trains=True)]
             case TrainAlone():
-                return [self._train_alone(message)]
+                solo = self._train_alone(message)
+                about = (self._party, solo.round, Subject.SOLO_MODELS, solo.weights, self._validators, solo.target_share)
+                return [solo, *tell_model(*about)]
             case MetricAnnounced():
                 return []
             case FinalModel():
@@ -166,14 +178,23 @@ class Validator(_Owner):
         approved: the result it stands for, once it has recomputed it; its node signs that, and nothing else.
     """
 
-    def __init__(self, party: Party, dataset: Dataset, releases: Releases | None = None, validators: Collection[str] | None = None) -> None:
+    def __init__(
+        self,
+        party: Party,
+        dataset: Dataset,
+        releases: Releases | None = None,
+        *,
+        validators: Sequence[str],
+        trainers: Sequence[str],
+    ) -> None:
         """Check the data against the terms.
 
         Args:
             party: the seat.
             dataset: the rows.
             releases: what was opened of them before; by default nothing.
-            validators: all who measure, as the contract dealt them; by default nobody tells, and an aggregator could invent some.
+            validators: all who measure, as the contract dealt them.
+            trainers: all who train, in the contract's order.
 
         Raises:
             RequirementsError: the data does not match the request.
@@ -192,9 +213,7 @@ class Validator(_Owner):
         self._updates: dict[int, Measurement] = {}
         self._left_out: set[str] = set()
         self._releases = releases or Releases()
-        self._validators = None if validators is None else sorted(validators)
-        self._peers = set(validators or ()) - {party.name}
-        self._told: dict[tuple[str, int], str] = {}
+        self._told = Told(party, validators, trainers)
         self.approved: ProposeResult | None = None
 
     def handle(self, message: Message) -> list[Message]:
@@ -203,14 +222,14 @@ class Validator(_Owner):
         Raises:
             MessageError: it is not due, its numbers are malformed, or it proposes a result that does not follow from the metrics.
         """
-        if isinstance(message, SentErrors):
-            self._party.admit(message, self._peers)
-            return self._hear(message)
+        if isinstance(message, SentErrors | SentModel):
+            return self._told.hear(message)
         of_metrics = isinstance(message, self._metrics.kinds)
         self._party.admit(message, {self._party.buyer if of_metrics else self._party.aggregator})
         if of_metrics:
             answers = self._metrics.handle(message)
-            return [*answers, *(told for answer in answers if isinstance(answer, SquaredErrors) for told in self._tell(answer))]
+            sent = [answer for answer in answers if isinstance(answer, SquaredErrors)]
+            return [*answers, *(told for errors in sent for told in tell_errors(self._party, errors, self._told.validators))]
         match message:
             case Evaluate():
                 return self._measure(message)
@@ -253,31 +272,6 @@ class Validator(_Owner):
         self._asked[asked.evaluation] = asked
         return answers
 
-    def _tell(self, sent: SquaredErrors) -> list[Message]:
-        """Tell the other validators what went to the aggregator."""
-        digest = errors_digest(sent.rows, sent.values, self._party.key)
-        return [self._party.say(SentErrors, peer, sent.round, evaluation=sent.evaluation, digest=digest) for peer in sorted(self._peers)]
-
-    def _hear(self, told: SentErrors) -> list[Message]:
-        if self._told.setdefault((told.sender, told.evaluation), told.digest) != told.digest:
-            raise MetricError(f"it told of other errors in measurement {told.evaluation} before: both messages are evidence", told.sender)
-        return []
-
-    def _compare(self, announced: Measured) -> None:
-        """What is announced of the other validators is what they told themselves.
-
-        Raises:
-            MetricError: it is not, or one of them has told nothing.
-        """
-        count = len(pairs(announced.models))
-        for position, validator in enumerate(announced.validators):
-            values = announced.values[position * count : (position + 1) * count]
-            digest = errors_digest(announced.rows[position], values, self._party.key)
-            if validator in self._peers and self._told.get((validator, announced.evaluation)) != digest:
-                raise MetricError(
-                    f"measurement {announced.evaluation} is announced with other errors than {validator} told of", announced.sender
-                )
-
     def _note(self, announced: MetricAnnounced | Measured) -> list[Message]:
         asked = self._asked.get(announced.evaluation)
         measurement = self._metrics.check(announced)
@@ -285,10 +279,8 @@ class Validator(_Owner):
             raise self._party.unexpected(announced, "it was not measured here")
         if measurement.scale != asked.scale + self._party.terms.row_bits:
             raise MetricError(f"measurement {asked.evaluation} is announced at another scale than it was asked for", announced.sender)
-        if isinstance(announced, Measured) and self._validators not in (None, sorted(announced.validators)):
-            raise MetricError(f"measurement {asked.evaluation} is announced as of others than all the validators", announced.sender)
         if isinstance(announced, Measured):
-            self._compare(announced)
+            self._told.check_errors(announced)
         match asked.subject:
             case Subject.MODEL:
                 self._history[asked.round] = measurement
@@ -305,6 +297,9 @@ class Validator(_Owner):
         gram = self._updates.get(proposed.evaluation)
         if gram is None or gram.models != len(proposed.trainers):
             raise self._party.unexpected(proposed, "these updates were not measured here")
+        if proposed.trainers != tuple(trainer for trainer in self._told.trainers if trainer not in self._left_out):
+            raise MetricError("the trainers it compares are not those still training, in their order", proposed.sender)
+        self._told.check_models(self._asked[proposed.evaluation], proposed.trainers, proposed.sender)
         if worst_harm(proposed.trainers, GramErrors(proposed.trainers, gram)) != proposed.left:
             raise MetricError(f"leaving {proposed.left} out does not follow from the measured updates", proposed.sender)
         self._left_out.add(proposed.left)
@@ -314,6 +309,13 @@ class Validator(_Owner):
         last = self._party.terms.rounds
         if not {0, last} <= self._history.keys():
             raise self._party.unexpected(proposed, "the first or the last measurement is missing")
+        if proposed.trainers != self._told.trainers:
+            raise MetricError("its trainers are not those that the contract dealt, in its order", proposed.sender)
+        for asked in self._asked.values():
+            if asked.subject == Subject.SOLO_MODELS:
+                self._told.check_models(asked, proposed.trainers, proposed.sender)
+            elif asked.subject == Subject.COALITION and self._solo_models is not None:
+                self._told.check_mean(asked, proposed.sender)
         final = self._history[last]
         claims: dict[str, tuple[object, object]] = {
             "initial error": (proposed.initial, self._history[0].metric.units),

@@ -231,8 +231,10 @@ class Session:
         self.modulus = key.public.modulus
         by_address = {signer.address: signer for signer in (buyer, aggregator, *signers)}
         self.buyer = ModelBuyer(seat(buyer.address), key, initial or initial_weights(terms, key), validators)
-        trainers = _seat_trainers({name: (seat(name), data) for name, data in owners.items() if name not in validators}, labels or {})
-        self.validators = {name: Validator(seat(name), owners[name], validators=validators) for name in validators}
+        trainers = _seat_trainers(
+            {name: (seat(name), data) for name, data in owners.items() if name not in validators}, validators, labels or {}
+        )
+        self.validators = {name: Validator(seat(name), owners[name], validators=validators, trainers=list(trainers)) for name in validators}
         chain_id, contract = marketplace or (None, None)
         header = Header(request, document, buyer.address, aggregator.address, tuple(trainers), tuple(validators), chain_id, contract)
         transcript = Transcript(header)
@@ -326,11 +328,11 @@ def _validators(chosen: Sequence[int] | None, owners: int, seed: int | None) -> 
     return judges
 
 
-def _seat_trainers(seats: Mapping[str, tuple[Party, Dataset]], labels: Mapping[str, str]) -> dict[str, Trainer]:
+def _seat_trainers(seats: Mapping[str, tuple[Party, Dataset]], validators: Sequence[str], labels: Mapping[str, str]) -> dict[str, Trainer]:
     trainers, diverging = {}, {}
     for name, (party, dataset) in seats.items():
         try:
-            trainers[name] = Trainer(party, dataset)
+            trainers[name] = Trainer(party, dataset, validators)
         except DivergentStepError as error:
             diverging[labels.get(name, name)] = error.largest_stable_step
     if diverging:

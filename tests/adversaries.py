@@ -179,8 +179,12 @@ class Table:
         header = Header(REQUEST, self.buyer.document, self.buyer.address, self.aggregator_name, self.trainers, self.validators)
         self.transcript = Transcript(header)
         self.aggregator = Aggregator(self.seat(self.aggregator_name), self.trainers, self.validators, self.transcript)
-        self.owners: dict[str, Trainer | Validator] = {name: Trainer(self.seat(name), data[name]) for name in self.trainers}
-        self.owners |= {name: Validator(self.seat(name), data[name], validators=self.validators) for name in self.validators}
+        self.owners: dict[str, Trainer | Validator] = {
+            name: Trainer(self.seat(name), data[name], self.validators) for name in self.trainers
+        }
+        self.owners |= {
+            name: Validator(self.seat(name), data[name], validators=self.validators, trainers=self.trainers) for name in self.validators
+        }
         self.roles: dict[str, Any] = {**self.owners, self.aggregator_name: self.aggregator}
         self.meddlers: dict[str, Meddler] = {}
         self.said: list[Message] = []

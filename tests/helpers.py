@@ -141,8 +141,13 @@ class Stage:
         key = key_pair(self.terms.scheme, self.terms.key_bits)
         self.buyer = ModelBuyer(seat(self.terms, "buyer"), key, initial_weights(self.terms, key), self.validators)
         self.aggregator = Aggregator(seat(self.terms, "aggregator"), self.trainers, self.validators, self.record())
-        owners: dict[str, Trainer | Validator] = {name: Trainer(seat(self.terms, name), data[name]) for name in self.trainers}
-        owners |= {name: Validator(seat(self.terms, name), data[name], validators=self.validators) for name in self.validators}
+        owners: dict[str, Trainer | Validator] = {
+            name: Trainer(seat(self.terms, name), data[name], self.validators) for name in self.trainers
+        }
+        owners |= {
+            name: Validator(seat(self.terms, name), data[name], validators=self.validators, trainers=self.trainers)
+            for name in self.validators
+        }
         self.roles: dict[str, Any] = {**owners, "buyer": self.buyer, "aggregator": self.aggregator}
         self.waiting: deque[Message] = deque(owner.ready() for owner in owners.values())
         self.waiting.append(self.buyer.start())

@@ -23,6 +23,7 @@ from deltaml_core.messages import (
     Products,
     ProposeResult,
     SentErrors,
+    SentModel,
     SquaredErrors,
     Subject,
     Train,
@@ -357,10 +358,44 @@ def test_a_result_that_does_not_follow_is_not_signed(change: Callable[[ProposeRe
     assert table.aggregator.approvals == []
 
 
-def test_a_result_without_a_trainer_does_not_tell_gains() -> None:
-    check_stopped(
-        cheat(ProposeResult, lambda m: replace(m, trainers=m.trainers[1:], gains=m.gains[1:])), "gains|do not tell these trainers"
-    )
+@pytest.mark.parametrize("change", [lambda t: t[1:], lambda t: t[::-1], lambda t: (*t[:-1], t[0])])
+def test_a_result_for_other_trainers_than_the_contract_dealt(change: Callable[[tuple[str, ...]], tuple[str, ...]]) -> None:
+    """Their order is what the contract pays by."""
+    table = cheat(ProposeResult, lambda m: replace(m, trainers=change(m.trainers), gains=m.gains[: len(change(m.trainers))]))
+    check_stopped(table, "its trainers are not those that the contract dealt, in its order")
+
+
+def test_solo_models_under_each_others_names() -> None:
+    """Consistently, to every validator: each trainer has told them which model is its own."""
+    table = cheat(Evaluate, lambda m: replace(m, weights=(*m.weights[3:6], *m.weights[:3], *m.weights[6:])), of(Subject.SOLO_MODELS))
+    check_stopped(table, "compared another model than 0x")
+
+
+def test_one_solo_model_under_two_names() -> None:
+    table = cheat(Evaluate, lambda m: replace(m, weights=(*m.weights[:3], *m.weights[:3], *m.weights[6:])), of(Subject.SOLO_MODELS))
+    check_stopped(table, "compared another model than 0x")
+
+
+def test_another_mean_predictor() -> None:
+    """A better one would make every trainer worth less."""
+    table = Table()
+    key = table.seat("anybody").key
+    twice = only(Evaluate, lambda m: replace(m, weights=m.weights[:-1] + key.scale(m.weights[-1:], [2])), when=of(Subject.COALITION))
+    check_stopped(table.meddle({table.aggregator_name: twice}), "measured another mean than the trainers told of")
+
+
+def test_a_trainer_that_tells_two_stories_of_its_solo_model_is_named() -> None:
+    table = Table()
+    told = table.until(SentModel)
+    table.step()
+    with pytest.raises(MetricError, match="another solo model before: both are evidence") as refusal:
+        table.owners[told.recipient].handle(replace(told, digest="0" * 64))
+    assert refusal.value.sender == told.sender
+    assert table.run().aggregator.done
+
+
+def of(subject: Subject) -> Callable[[Evaluate], bool]:
+    return lambda m: m.subject == subject
 
 
 def test_a_result_before_the_last_measurement_is_not_signed() -> None:

@@ -250,7 +250,7 @@ def test_a_validator_that_tells_another_two_stories_is_named() -> None:
     table = Table()
     told = table.until(SentErrors)
     table.step()
-    with pytest.raises(MetricError, match="both messages are evidence") as refusal:
+    with pytest.raises(MetricError, match="both are evidence") as refusal:
         table.owners[told.recipient].handle(replace(told, digest="0" * 64))
     assert refusal.value.sender == told.sender
     assert table.run().aggregator.done

@@ -147,18 +147,23 @@ def test_a_step_too_long_for_the_data_is_refused_with_the_largest_that_works() -
     Trainer(seat(replace(terms, step=refusal.value.largest_stable_step), "owner-1"), dataset)
 
 
+def dealt(role: type[Trainer] | type[Validator]) -> dict[str, Any]:
+    """What a role is told of the others."""
+    return {"validators": ["owner-1"], "trainers": ["owner-2"]} if role is Validator else {"validators": ["owner-2"]}
+
+
 @pytest.mark.parametrize("role", [Trainer, Validator])
 def test_data_outside_the_declared_ranges_is_refused(role: type[Trainer] | type[Validator]) -> None:
     terms = terms_for(SHARDS)
     narrow = Requirements((Column("x1", -0.01, 0.01), terms.requirements.features[1]), terms.requirements.target)
     with pytest.raises(RequirementsError, match=r"values of 'x1' lie outside \[-0.01, 0.01\]"):
-        role(seat(replace(terms, requirements=narrow), "owner-1"), Dataset.of(*SHARDS[0]))
+        role(seat(replace(terms, requirements=narrow), "owner-1"), Dataset.of(*SHARDS[0]), **dealt(role))
 
 
 @pytest.mark.parametrize("role", [Trainer, Validator])
 def test_a_key_too_small_is_refused(role: type[Trainer] | type[Validator]) -> None:
     with pytest.raises(ScaleBudgetError, match="a 128-bit key is too small"):
-        role(seat(terms_for(SHARDS, key_bits=128), "owner-1"), Dataset.of(*SHARDS[0]))
+        role(seat(terms_for(SHARDS, key_bits=128), "owner-1"), Dataset.of(*SHARDS[0]), **dealt(role))
 
 
 # --- what they refuse --------------------------------------------------------------------------------------------
@@ -209,9 +214,9 @@ def test_wrong_request_recipient_or_sender(kind: type[Message], changes: dict[st
         (ProposeResult, {"gains": lambda g: (g[0] + 1, *g[1:])}, "gains does not follow"),
         (ProposeResult, {"gains": lambda g: g[::-1]}, "gains does not follow"),
         (ProposeResult, {"gains": ()}, "gains does not follow"),
-        (ProposeResult, {"trainers": lambda t: t[::-1]}, "do not tell these trainers"),
-        (ProposeResult, {"trainers": ()}, "do not tell these trainers"),
-        (ProposeResult, {"trainers": ("owner-1", "owner-9")}, "do not tell these trainers"),
+        (ProposeResult, {"trainers": lambda t: t[::-1]}, "are not those that the contract dealt"),
+        (ProposeResult, {"trainers": ()}, "are not those that the contract dealt"),
+        (ProposeResult, {"trainers": ("owner-1", "owner-9")}, "are not those that the contract dealt"),
         (ProposeResult, {"weights_hash": "00" * 32}, "final weights does not follow"),
         (ProposeResult, {"weights_hash": ""}, "final weights does not follow"),
     ],

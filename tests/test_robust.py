@@ -11,8 +11,9 @@ from adversaries import Table, only
 from helpers import Shard, oracle, paper_shards, random_shards
 
 from deltaml_core import train
+from deltaml_core.attacks import ScalingTrainer
 from deltaml_core.errors import MessageError, MetricError, TermsError
-from deltaml_core.messages import Evaluate, LeaveOut, Measured, ProposeResult, Subject, Train, Update
+from deltaml_core.messages import Evaluate, LeaveOut, Measured, ProposeResult, Subject, Train
 
 pytestmark = pytest.mark.filterwarnings("ignore::deltaml_core.errors.PrivacyWarning")
 
@@ -20,12 +21,9 @@ pytestmark = pytest.mark.filterwarnings("ignore::deltaml_core.errors.PrivacyWarn
 def scaling(factor: int, first: int = 1, **terms: Any) -> Table:
     """A table at which the first trainer multiplies its updates from a round on."""
     table = Table(robust=True, **terms)
-    key = table.seat("anybody").key
-
-    def scale(update: Update) -> Update:
-        return replace(update, weights=key.rerandomise(key.scale(update.weights, [factor] * len(update.weights))))
-
-    return table.meddle({table.trainers[0]: only(Update, scale, when=lambda m: m.round >= first)})
+    poisoner = table.trainers[0]
+    table.roles[poisoner] = ScalingTrainer(table.seat(poisoner), table.owners[poisoner], factor, first)
+    return table
 
 
 def without(shards: list[Shard], index: int) -> list[Shard]:
@@ -94,7 +92,7 @@ def test_a_notice_that_does_not_follow_is_refused(wrong: str) -> None:
         "fewer": {"trainers": table.trainers[:2]},
         "twice": {"trainers": table.trainers[:1] * 3},
     }
-    with pytest.raises(MessageError, match=r"does not follow|were not measured here") as refusal:
+    with pytest.raises(MessageError, match=r"does not follow|were not measured here|are not those still training") as refusal:
         validator.handle(replace(notice, **changes[wrong]))
     assert refusal.value.sender == table.aggregator_name
     assert table.run().aggregator.done

@@ -14,8 +14,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from deltaml_core.messages import Message, Update
+from deltaml_core.messages import Message, SentModel, Update
 from deltaml_core.party import Party
+from deltaml_core.transcript import ciphertexts_hash
 from deltaml_core.transport.base import Role
 
 
@@ -29,8 +30,12 @@ class ScalingTrainer:
         self._factor, self._since = factor, since
 
     def handle(self, message: Message) -> list[Message]:
-        """The honest answer, spoilt."""
-        return [self._spoilt(answer) if isinstance(answer, Update) else answer for answer in self._honest.handle(message)]
+        """The honest answer, spoilt, and told to the validators as it is: another story would only give it away."""
+        answers = [self._spoilt(answer) if isinstance(answer, Update) else answer for answer in self._honest.handle(message)]
+        for update in [answer for answer in answers if isinstance(answer, Update)]:
+            digest = ciphertexts_hash(update.weights, self._key).hex()
+            answers = [replace(answer, digest=digest) if isinstance(answer, SentModel) else answer for answer in answers]
+        return answers
 
     def _spoilt(self, update: Update) -> Update:
         if update.round < self._since:

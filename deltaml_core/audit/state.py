@@ -355,8 +355,6 @@ class State:
 
     def _coalition_weights(self, coalition: Coalition) -> Ciphertexts:
         if coalition:
-            weights = self.sum([self.solo_models[member].weights for member in coalition])
-        else:
-            mean = self.sum([self.solo_models[trainer].target_share for trainer in self.header.trainers])
-            weights = self.key.scale(mean * (self.terms.weights - 1), [0] * (self.terms.weights - 1)) + mean
-        return self.blind(weights, "coalition", *coalition)
+            return self.blind(self.sum([self.solo_models[member].weights for member in coalition]), "coalition", *coalition)
+        shares = [self.solo_models[trainer].target_share for trainer in self.header.trainers]
+        return self.key.zeros(self.terms.weights - 1) + self.sum(shares)

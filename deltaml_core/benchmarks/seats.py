@@ -71,6 +71,12 @@ def seated(
     document = session.aggregator.transcript.header.document
     for index, disguise in (disguises or {}).items():
         party = Party.take(REQUEST, signers[index].address, document, buyer.address, aggregator.address)
-        honest = (Validator if index in validators else Trainer)(party, datasets[index])
+        judges = [signers[judge].address for judge in validators]
+        trainers = [signer.address for signer in signers if signer.address not in judges]
+        honest: Validator | Trainer
+        if index in validators:
+            honest = Validator(party, datasets[index], validators=judges, trainers=trainers)
+        else:
+            honest = Trainer(party, datasets[index], judges)
         session.transport.join(signers[index], disguise(party, honest))
     return Table(agreed, session, tuple(signer.address for signer in signers), buyer)

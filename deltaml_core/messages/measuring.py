@@ -192,6 +192,22 @@ class SentErrors(Message):
     digest: Digest
 
 
+@kind("sent-model")
+@dataclass(frozen=True, kw_only=True)
+class SentModel(Message):
+    """Trainer to validator: which model it sent to be compared, so that the aggregator can neither swap nor rename it.
+
+    Attributes:
+        subject: `solo-models` or `updates`.
+        digest: `transcript.ciphertexts_hash` of its weights.
+        target_share: with a solo model, as in `SoloModel`.
+    """
+
+    subject: str
+    digest: Digest
+    target_share: Ciphertexts
+
+
 @kind("measurement-failed", public=True)
 @dataclass(frozen=True, kw_only=True)
 class MeasurementFailed(Message):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from deltaml_core.audit.checks.common import ask, at_scale, between, final_scale_of, of, opens, said_by, same
@@ -20,7 +21,9 @@ from deltaml_core.messages import (
     ProposeResult,
     Refresh,
     Refreshed,
+    SentModel,
     SoloModel,
+    Subject,
     Train,
     TrainAlone,
     Update,
@@ -192,6 +195,18 @@ def _solo_model(state: State, message: SoloModel) -> None:
     state.key.check(message.weights, state.terms.weights, message.sender)
     state.key.check(message.target_share, 1, message.sender)
     state.solo_models[message.sender] = message
+
+
+@of(SentModel)
+def _sent_model(state: State, message: SentModel) -> None:
+    """What the trainer has sent to the aggregator, told to a validator."""
+    answers: Mapping[str, Update | SoloModel] = state.solo_models if message.subject == Subject.SOLO_MODELS else state.updates
+    sent = answers.get(message.sender)
+    if sent is None or sent.round != message.round or message.recipient not in state.header.validators:
+        raise Fault("order", "it goes from a trainer that has answered to a validator")
+    told_share = sent.target_share if isinstance(sent, SoloModel) else ()
+    if message.digest != ciphertexts_hash(sent.weights, state.key).hex() or message.target_share != told_share:
+        raise Fault("product", "it tells of another model than the trainer sent")
 
 
 @of(ProposeResult)
