@@ -255,8 +255,12 @@ class Validator(_Owner):
         if len(others - {asked.evaluation}) >= self._most[Subject(asked.subject)]:
             raise self._party.unexpected(asked, f"everything that is to be measured of subject {asked.subject!r} was measured before")
         federated = asked.subject == Subject.MODEL
-        if federated and (asked.models, asked.numerator, asked.denominator) != (1, 1, 1):
-            raise self._party.unexpected(asked, "the federated model is measured as it is")
+        factor = (asked.models if asked.subject == Subject.UPDATES else 1, 1)
+        verifiable = self._party.terms.metrics == "verifiable"  # the noise metric measures sums of solo models, one at a time
+        if (federated or verifiable) and (asked.numerator, asked.denominator) != factor:
+            raise self._party.unexpected(asked, f"{asked.subject} is measured times {factor[0]}, and nothing else")
+        if federated and asked.models != 1:
+            raise self._party.unexpected(asked, "there is one federated model")
         known = federated and asked.round in (0, self._party.terms.rounds)
         weights = self._party.key.check(asked.weights, asked.models * self._party.terms.weights, asked.sender)
         measured = ciphertexts_hash(weights, self._party.key)

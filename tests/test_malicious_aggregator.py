@@ -376,6 +376,13 @@ def test_one_solo_model_under_two_names() -> None:
     check_stopped(table, "compared another model than 0x")
 
 
+@pytest.mark.parametrize("subject", [Subject.SOLO_MODELS, Subject.COALITION])
+@pytest.mark.parametrize("factor", [{"numerator": 2}, {"denominator": 2}])
+def test_models_made_larger_or_smaller(subject: Subject, factor: dict[str, int]) -> None:
+    """It would move every coalition's error against the mean predictor's, and so the shares."""
+    check_stopped(cheat(Evaluate, lambda m: replace(m, **factor), of(subject)), f"{subject} is measured times 1, and nothing else")
+
+
 def test_another_mean_predictor() -> None:
     """A better one would make every trainer worth less."""
     table = Table()
