@@ -30,6 +30,18 @@ def test_400_rounds_at_2048_bits_equal_the_oracle(evaluate_every: int) -> None:
     assert sum(result.contributions.values()) == pytest.approx(1)
 
 
+@pytest.mark.slow
+def test_400_encrypted_rounds_at_2048_bits_equal_the_oracle() -> None:
+    """Under the real key: the scale budget ends every 50 rounds or so, and the weights come down without being shown."""
+    shards = random_shards(3, (9, 6, 12), 2)
+    result = train(shards, validators=[1], rounds=ROUNDS, step=0.5, evaluate_every=100)
+    weights, history = oracle(shards, [1], ROUNDS, 0.5, evaluate_every=100)
+    assert np.abs(np.append(result.coef_, result.intercept_) - weights).max() <= 1e-6 * np.abs(weights).max()
+    for (_, measured), (_, expected) in zip(result.mse_history, history, strict=True):
+        assert measured == pytest.approx(expected, rel=1e-6)
+    assert sum(message.kind == "opened-masked" for message in result.transcript.messages()) >= ROUNDS // 60
+
+
 def test_400_encrypted_rounds_with_many_refreshes_equal_the_oracle() -> None:
     """A key so short that the scale comes down every few rounds."""
     shards = random_shards(3, (9, 6, 12), 2)
