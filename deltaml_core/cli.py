@@ -99,6 +99,7 @@ def _demo(chosen: argparse.Namespace, console: Console) -> int:
     from deltaml_core.demo.paper import paper_terms
 
     terms = paper_terms(rounds=chosen.rounds, key_bits=chosen.key_bits, metrics=chosen.metrics)
+    record.prepare(chosen.transcript)
     result = play.play(console, terms, chosen.escrow, port=chosen.port, shuffle=chosen.shuffle)
     audited = record.keep_and_audit(result, chosen.transcript)
     if chosen.json:

@@ -84,7 +84,7 @@ class TrainingTerms:
             raise TermsError(f"key_bits must be the length of the buyer's modulus, not {self.key_bits!r}")
         if self.metrics == "noise" and (self.robust or self.contributions == "shapley"):
             raise TermsError('metrics="noise" measures one model at a time: it offers contributions="leave_one_out" and no robust=True')
-        if not (math.isfinite(self.step) and self.step > 0):
+        if isinstance(self.step, bool) or not isinstance(self.step, int | float) or not (math.isfinite(self.step) and self.step > 0):
             raise TermsError(f"step must be a positive number, not {self.step!r}")
         if not self.requirements.features:
             raise TermsError("a model needs at least one feature")

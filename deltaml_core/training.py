@@ -12,6 +12,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +25,7 @@ from deltaml_core.errors import DataError, DivergentStepError, InsecureKeyWarnin
 from deltaml_core.measurement import Metric
 from deltaml_core.owner import Trainer, Validator
 from deltaml_core.party import Party
-from deltaml_core.schemes.base import Ciphertexts, PrivateKey
+from deltaml_core.schemes.base import PrivateKey
 from deltaml_core.signatures import LocalSigner, Signer
 from deltaml_core.statistics import Array, Column, Dataset, Requirements
 from deltaml_core.terms import RequestDocument, TrainingTerms
@@ -193,7 +194,6 @@ class Session:
         buyer: Signer,
         aggregator: Signer,
         signers: Iterable[Signer],
-        initial: Ciphertexts | None = None,
         initial_hash: bytes | None = None,
         marketplace: tuple[int, str] | None = None,
         labels: Mapping[str, str] | None = None,
@@ -209,8 +209,7 @@ class Session:
             buyer: the buyer's key for messages.
             aggregator: the aggregator's.
             signers: at least the owners'.
-            initial: the encrypted weights to start from; zeros by default.
-            initial_hash: what the request states of them.
+            initial_hash: what the request states of the initial weights.
             marketplace: the chain's id and the contract's address, for the transcript; None where no contract stands behind the run.
             labels: what errors found before the run call an owner; by default its address.
 
@@ -230,7 +229,7 @@ class Session:
 
         self.modulus = key.public.modulus
         by_address = {signer.address: signer for signer in (buyer, aggregator, *signers)}
-        self.buyer = ModelBuyer(seat(buyer.address), key, initial or initial_weights(terms, key), validators)
+        self.buyer = ModelBuyer(seat(buyer.address), key, initial_weights(terms, key), validators)
         trainers = _seat_trainers(
             {name: (seat(name), data) for name, data in owners.items() if name not in validators}, validators, labels or {}
         )
@@ -295,6 +294,8 @@ def declared_ranges(datasets: Sequence[Dataset]) -> Requirements:
 
 
 def _datasets(shards: Sequence[tuple[npt.ArrayLike, npt.ArrayLike]]) -> list[Dataset]:
+    if not isinstance(shards, Sequence):
+        raise DataError(f"shards must be a list of pairs (X, y), one an owner, not {type(shards).__name__}")
     datasets = []
     for index, shard in enumerate(shards):
         try:
@@ -318,7 +319,9 @@ def _validators(chosen: Sequence[int] | None, owners: int, seed: int | None) -> 
         count = max(1, int(VALIDATORS_SHARE * owners))
         draw = random.SystemRandom() if seed is None else random.Random(seed)
         return set(draw.sample(range(owners), count))
-    judges = set(chosen)
+    if not all(isinstance(index, Integral) for index in chosen):
+        raise TermsError(f"validators are named by the index of their shard, a whole number, not {list(chosen)}")
+    judges = {int(index) for index in chosen}
     if unknown := [index for index in chosen if not 0 <= index < owners]:
         raise TermsError(f"validators {unknown} are not among the shards 0 to {owners - 1}")
     if not judges:

@@ -94,6 +94,15 @@ def test_a_refusal_is_one_named_line_and_exit_code_1(arguments: tuple[str, ...],
     assert "Traceback" not in ran.stderr
 
 
+def test_a_folder_that_cannot_keep_the_transcript_is_refused_before_the_run(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    ran = deltaml("demo", "--json", "--transcript", str(tmp_path / "file" / "below"))
+    assert ran.returncode == 1
+    assert ran.stdout == ""
+    assert ran.stderr.splitlines()[-1].startswith("TranscriptError: the transcript cannot be kept in")
+    assert "posts request" not in ran.stderr
+
+
 def test_a_taken_port_is_named() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

@@ -452,3 +452,20 @@ def test_declared_ranges_are_met_by_all_and_no_wider() -> None:
     X, y = np.vstack([X for X, _ in GOOD]), np.concatenate([y for _, y in GOOD])
     assert [(c.low, c.high) for c in declared.features] == [(low, high) for low, high in zip(X.min(axis=0), X.max(axis=0), strict=True)]
     assert (declared.target.low, declared.target.high) == (y.min(), y.max())
+
+
+@pytest.mark.parametrize(
+    ("shards", "terms", "why"),
+    [
+        (None, {}, "shards must be a list of pairs"),
+        (42, {}, "shards must be a list of pairs"),
+        ("two", {"validators": ["1"]}, "validators are named by the index of their shard"),
+        ("two", {"validators": [0.5]}, "validators are named by the index of their shard"),
+        ("two", {"step": "long"}, "step must be a positive number, not 'long'"),
+        ("two", {"step": True}, "step must be a positive number, not True"),
+        ("two", {"step": float("nan")}, "step must be a positive number, not nan"),
+    ],
+)
+def test_arguments_of_another_type_are_refused_by_name(shards: Any, terms: dict[str, Any], why: str) -> None:
+    with pytest.raises((DataError, TermsError), match=why):
+        train(random_shards(1, (5, 6), 2) if shards == "two" else shards, scheme="plain", **terms)

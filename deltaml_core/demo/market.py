@@ -25,7 +25,7 @@ from deltaml_core.measurement import Metric
 from deltaml_core.messages import ProposeResult
 from deltaml_core.payouts import Payouts
 from deltaml_core.schedule import schedule
-from deltaml_core.schemes.base import Ciphertexts, PrivateKey
+from deltaml_core.schemes.base import PrivateKey
 from deltaml_core.statistics import Array, Dataset
 from deltaml_core.terms import RequestDocument, TrainingTerms
 from deltaml_core.training import Session
@@ -150,14 +150,14 @@ class Market:
         key = schemes.generate(terms.scheme, terms.key_bits)
         schedule(terms, key.public.capacity)
         self._register()
-        initial = initial_weights(terms, key)
+        initial_hash = ciphertexts_hash(initial_weights(terms, key), key.public)
         document = RequestDocument(terms, key.public.modulus, key.prove_modulus())
-        request_id = self._post(document, ciphertexts_hash(initial, key.public), escrow_wei, named_validators)
+        request_id = self._post(document, initial_hash, escrow_wei, named_validators)
         try:
             self._answer(request_id)
             request = self._deal(request_id)
             cpu = time.process_time()
-            session = self._train(request, RequestDocument.from_json(self.marketplace.requirements(request_id)), key, initial)
+            session = self._train(request, RequestDocument.from_json(self.marketplace.requirements(request_id)), key)
             cpu = time.process_time() - cpu
             self._settle(request, session)
         except DeltaMLError as error:
@@ -229,7 +229,7 @@ class Market:
             raise ChainError(f"request {request_id} is {request.status.name} instead of in training: too few owners match it")
         return request
 
-    def _train(self, request: Request, document: RequestDocument, key: PrivateKey, initial: Ciphertexts) -> Session:
+    def _train(self, request: Request, document: RequestDocument, key: PrivateKey) -> Session:
         if (modulus_hash(document.modulus), proof_hash(document)) != (request.terms.modulus_hash, request.terms.key_proof_hash):
             raise TermsError("the posted key or its proof is not the one whose hash the contract holds")
 
@@ -248,7 +248,6 @@ class Market:
             aggregator=self.aggregator.wallet,
             signers=[owner.wallet for owner in self.owners],
             marketplace=(self.marketplace.chain_id, self.marketplace.address),
-            initial=initial,
             initial_hash=request.terms.initial_model_hash,
         )
         session.run(on_metric=record)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,20 +35,32 @@ class Audited:
         return next((report.verdict for report in (self.full, self.public) if not report.ok), "ok")
 
 
+def prepare(folder: Path) -> None:
+    """Make sure that transcripts can be kept here, before a run whose record would be lost.
+
+    Raises:
+        TranscriptError: the folder cannot be written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise _unusable(folder, error) from error
+
+
 def keep_and_audit(result: MarketResult, folder: Path) -> Audited:
-    """Write both transcripts into a folder, then audit the files.
+    """Write both transcripts into a folder that `prepare` has found fit, then audit the files.
 
     Raises:
         TranscriptError: the folder cannot be written to.
     """
     path, public_path = folder / FULL, folder / PUBLIC
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         result.transcript.save(path)
         result.transcript.public().save(public_path)
     except OSError as error:
-        reason = f"the transcript cannot be kept in {folder}: {error.strerror}"
-        raise TranscriptError(f"{reason}; choose another folder with --transcript") from error
+        raise _unusable(folder, error) from error
     terms = result.request.terms
     shares_bps = (terms.trainers_bps, terms.validators_bps, terms.aggregator_bps)
     full, public = (
@@ -55,3 +68,7 @@ def keep_and_audit(result: MarketResult, folder: Path) -> Audited:
         for file in (path, public_path)
     )
     return Audited(path, public_path, full, public)
+
+
+def _unusable(folder: Path, error: OSError) -> TranscriptError:
+    return TranscriptError(f"the transcript cannot be kept in {folder}: {error.strerror}; choose another folder with --transcript")
