@@ -66,7 +66,7 @@ class ModelBuyer:
         self.model: Array | None = None
 
     def start(self) -> Message:
-        """Hand over the encrypted initial weights."""
+        """Hand over the initial weights."""
         return self._party.say(InitialModel, self._party.aggregator, 0, weights=self._initial)
 
     def settled(self, weights_hash: bytes) -> None:

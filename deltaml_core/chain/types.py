@@ -103,7 +103,7 @@ class Terms:
         acceptance_deadline: Unix time in seconds at which acceptances end.
         training_deadline: Unix time in seconds at which the training has failed without a result.
         modulus_hash: `keccak256` of the modulus, `hash_of_number(n, |n| bytes)`.
-        initial_model_hash: hash of the encrypted initial weights.
+        initial_model_hash: hash of the initial weights, as ciphertexts.
         key_proof_hash: hash of the proof that the modulus is proper; needed unless `metrics_kind` is NOISE.
         challenge_window: seconds during which a result can be refuted, 1 hour to 30 days.
         minimum_reward_wei: what every owner with a role receives once roles were dealt.

@@ -13,7 +13,7 @@ from deltaml_core.schemes.base import Ciphertexts
 @kind("initial-model")
 @dataclass(frozen=True, kw_only=True)
 class InitialModel(Message):
-    """Buyer to aggregator: the encrypted weights training starts from."""
+    """Buyer to aggregator: the weights training starts from, the zeros that every owner recognises."""
 
     weights: Ciphertexts
 
