@@ -84,6 +84,37 @@ class MetricError(MessageError):
     """A metric does not follow from what was opened: somebody misreported it."""
 
 
+# --- nodes -------------------------------------------------------------------------------------------------------
+
+
+class StoreError(DeltaMLError):
+    """A node's store cannot be opened, is damaged, or belongs to somebody else."""
+
+
+class LeaseError(StoreError):
+    """This identity runs already, in another process."""
+
+
+class TransportError(DeltaMLError):
+    """A message could not be handed over or fetched: nobody answers, or not in time. It is kept, and tried again."""
+
+
+class RefusedError(TransportError):
+    """The other side answered, and will not have this: trying again changes nothing.
+
+    Attributes:
+        status: the HTTP status it gave, 0 where there is none.
+    """
+
+    def __init__(self, message: str, status: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class NodeError(DeltaMLError):
+    """A node cannot do what it was asked: a setting is missing or contradicts what its store holds."""
+
+
 # --- chain -------------------------------------------------------------------------------------------------------
 
 

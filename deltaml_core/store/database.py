@@ -1,0 +1,90 @@
+"""The file behind a node's store: SQLite with a write-ahead log, brought to the present form by alembic.
+
+A write is on the disk when `writing` ends: what was acknowledged to others survives a killed process and a power cut.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.util.exc import CommandError
+from sqlalchemy import Connection, create_engine, event
+from sqlalchemy.exc import DatabaseError
+from sqlalchemy.pool import QueuePool
+
+from deltaml_core.errors import StoreError
+
+_MIGRATIONS = Path(__file__).parent / "migrations"
+_BUSY_SECONDS = 30
+
+
+class Database:
+    """A SQLite file that several threads may read and write; one writes at a time.
+
+    Raises:
+        StoreError: the file cannot be opened, is no store, or was written by a newer DeltaML.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open the file, or make it; only this user can read it."""
+        self.path = path
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            path.touch(mode=0o600)
+        except OSError as error:
+            raise StoreError(f"{path} cannot be opened: {error.strerror}") from error
+        self._engine = create_engine(
+            f"sqlite:///{path}", poolclass=QueuePool, connect_args={"timeout": _BUSY_SECONDS, "check_same_thread": False}
+        )
+        event.listen(self._engine, "connect", _set_up)
+        event.listen(self._engine, "begin", _begin)
+        try:
+            self._migrate()
+        except DatabaseError as error:
+            self._engine.dispose()
+            raise StoreError(f"{path} is no DeltaML store, or damaged ({error.orig}): restore a copy, or choose another home") from error
+        except CommandError as error:
+            self._engine.dispose()
+            raise StoreError(f"{path} was written by a newer DeltaML: update this one ({error})") from error
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """One consistent view of the store."""
+        with self._engine.connect() as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """Everything written inside, or, after an exception or a crash, nothing."""
+        with self._engine.connect().execution_options(writes=True) as connection, connection.begin():
+            yield connection
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._engine.dispose()
+
+    def _migrate(self) -> None:
+        config = Config()
+        config.set_main_option("script_location", str(_MIGRATIONS))
+        logging.getLogger("alembic").setLevel(logging.WARNING)
+        with self.writing() as connection:
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+
+
+def _set_up(connection: Any, _: Any) -> None:
+    connection.isolation_level = None  # the driver leaves BEGIN to `_begin`
+    for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin(connection: Connection) -> None:
+    """A transaction that will write takes its turn at once, so that none has to be undone half-way."""
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get("writes") else "BEGIN")
+

@@ -1,0 +1,217 @@
+"""Messages at rest: what a participant has received and said, and at an aggregator also what it passes on.
+
+    keep      a signed message is written, once, before anybody is told that it arrived
+    take      its recipient has handled it: that and all its answers are written together, or not at all
+    handled   what a participant handled, in order: from that alone its role is rebuilt
+
+A number is a message's place in this store. Places are given in the order of writing, so the messages of a request in the order of
+their places are the record of the run (protocol.md §10).
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, Row, Select, func, select, update
+from sqlalchemy.dialects.sqlite import insert
+
+from deltaml_core.messages import Message
+from deltaml_core.signatures import SignedMessage
+from deltaml_core.store.database import Database
+from deltaml_core.store.schema import messages
+
+AT_ONCE = 100
+"""Messages handed out together, at most."""
+
+OnMail = Callable[[Collection[str]], None]
+Signed = tuple[SignedMessage, Message]
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A message in the store.
+
+    Attributes:
+        number: its place.
+        digest: SHA-256 of its canonical bytes.
+        request: of which training.
+        sender: who signed it.
+        recipient: whom it is for.
+        body: the signed message as it travels.
+        fault: why its recipient refused it, where that happened here.
+    """
+
+    number: int
+    digest: bytes
+    request: str
+    sender: str
+    recipient: str
+    body: bytes
+    fault: str | None
+
+
+class Mail:
+    """The messages of one store; safe for several threads."""
+
+    def __init__(self, database: Database) -> None:
+        """Messages of this database."""
+        self._database = database
+        self._listeners: list[OnMail] = []
+        self._arrived = threading.Condition()
+        self.subscribe(self._wake)
+
+    # --- writing ---
+
+    def keep(self, signed: SignedMessage, message: Message) -> bool:
+        """Write a message whose signature was verified.
+
+        Args:
+            signed: as it travels.
+            message: the same, opened.
+
+        Returns:
+            False when it was here before.
+        """
+        with self._database.writing() as connection:
+            new = _insert(connection, (signed, message))
+        if new:
+            self._tell([message.recipient])
+        return new
+
+    def take(self, number: int, answers: Sequence[Signed] = (), fault: str | None = None) -> None:
+        """Write that a message was handled, together with what was answered.
+
+        Args:
+            number: the message's place.
+            answers: signed by its recipient.
+            fault: why it was refused, if it was.
+        """
+        with self._database.writing() as connection:
+            connection.execute(update(messages).where(messages.c.number == number).values(taken=True, fault=fault))
+            for answer in answers:
+                _insert(connection, answer)
+        self._tell({message.recipient for _, message in answers})
+
+    def receive(self, signed: SignedMessage, message: Message, answers: Sequence[Signed] = (), fault: str | None = None) -> None:
+        """Write a message that came from elsewhere and was handled already, together with what was answered."""
+        with self._database.writing() as connection:
+            _insert(connection, (signed, message), taken=True, fault=fault)
+            for answer in answers:
+                _insert(connection, answer)
+
+    def say(self, said: Sequence[Signed]) -> None:
+        """Write what a participant says without being asked."""
+        with self._database.writing() as connection:
+            for signed in said:
+                _insert(connection, signed)
+        self._tell({message.recipient for _, message in said})
+
+    def handed_over(self, number: int) -> None:
+        """Write that a message reached the next store."""
+        with self._database.writing() as connection:
+            connection.execute(update(messages).where(messages.c.number == number).values(taken=True))
+
+    def taken_up_to(self, recipient: str, number: int) -> None:
+        """Write that somebody elsewhere has taken all its messages up to a place."""
+        its = (messages.c.recipient == recipient) & (messages.c.number <= number) & ~messages.c.taken
+        with self._database.writing() as connection:
+            connection.execute(update(messages).where(its).values(taken=True))
+
+    # --- reading ---
+
+    def has(self, digest: bytes) -> bool:
+        """Whether a message is here."""
+        with self._database.reading() as connection:
+            return connection.execute(select(messages.c.number).where(messages.c.digest == digest)).first() is not None
+
+    def waiting(self, recipient: str, after: int = 0, limit: int = AT_ONCE) -> list[Kept]:
+        """What somebody has not taken yet, oldest first, from behind a place on."""
+        its = (messages.c.recipient == recipient) & (messages.c.number > after) & ~messages.c.taken
+        return self._all(select(messages).where(its).order_by(messages.c.number).limit(limit))
+
+    def wait(self, recipient: str, seconds: float) -> list[Kept]:
+        """`waiting`, once there is something, or after so many seconds."""
+        deadline = time.monotonic() + seconds
+        with self._arrived:
+            while not (found := self.waiting(recipient)) and (left := deadline - time.monotonic()) > 0:
+                self._arrived.wait(left)
+        return found
+
+    def unsent(self, sender: str, requests: Collection[str]) -> list[Kept]:
+        """What a participant said in these trainings and has not handed over yet, oldest first."""
+        its = (messages.c.sender == sender) & (messages.c.recipient != sender) & ~messages.c.taken & messages.c.request.in_(requests)
+        return self._all(select(messages).where(its).order_by(messages.c.number))
+
+    def handled(self, request: str, recipient: str) -> list[Kept]:
+        """What somebody has handled here in a training, in that order; what it refused is left out."""
+        its = (messages.c.request == request) & (messages.c.recipient == recipient) & messages.c.taken & messages.c.fault.is_(None)
+        return self._all(select(messages).where(its).order_by(messages.c.number))
+
+    def said(self, request: str, sender: str) -> int:
+        """How many messages of a training somebody has sent."""
+        its = (messages.c.request == request) & (messages.c.sender == sender)
+        with self._database.reading() as connection:
+            return connection.execute(select(func.count()).where(its)).scalar_one()
+
+    def record(self, request: str, after: int = 0, up_to: int | None = None) -> Iterator[tuple[int, bytes]]:
+        """(place, signed message) of a training, in order, from behind one place up to another."""
+        its = (messages.c.request == request) & (messages.c.number > after)
+        if up_to is not None:
+            its &= messages.c.number <= up_to
+        with self._database.reading() as connection:
+            rows = connection.execute(select(messages.c.number, messages.c.body).where(its).order_by(messages.c.number)).all()
+        yield from ((row.number, row.body) for row in rows)
+
+    def oldest_waiting(self, request: str) -> dict[str, float]:
+        """When the oldest message that each recipient has not taken yet was written, Unix seconds, by address."""
+        its = (messages.c.request == request) & ~messages.c.taken
+        oldest = select(messages.c.recipient, func.min(messages.c.kept).label("since")).where(its).group_by(messages.c.recipient)
+        with self._database.reading() as connection:
+            return {row.recipient: row.since for row in connection.execute(oldest)}
+
+    def newest(self, request: str) -> float:
+        """When the latest message of a training was written, Unix seconds; 0 when there is none."""
+        with self._database.reading() as connection:
+            found = connection.execute(select(func.max(messages.c.kept)).where(messages.c.request == request)).scalar()
+        return found or 0.0
+
+    def subscribe(self, listener: OnMail) -> None:
+        """Call a function with the recipients whenever messages were written, in the thread that wrote them."""
+        self._listeners.append(listener)
+
+    def _all(self, query: Select[tuple[object, ...]]) -> list[Kept]:
+        with self._database.reading() as connection:
+            return [_kept(row) for row in connection.execute(query)]
+
+    def _tell(self, recipients: Collection[str]) -> None:
+        if recipients:
+            for listener in self._listeners:
+                listener(recipients)
+
+    def _wake(self, _: Collection[str]) -> None:
+        with self._arrived:
+            self._arrived.notify_all()
+
+
+def _insert(connection: Connection, signed: Signed, *, taken: bool = False, fault: str | None = None) -> bool:
+    envelope, message = signed
+    row = {
+        "digest": envelope.digest,
+        "request": message.request,
+        "round": message.round,
+        "kind": message.kind,
+        "sender": message.sender,
+        "recipient": message.recipient,
+        "body": envelope.encode(),
+        "kept": time.time(),
+        "taken": taken,
+        "fault": fault,
+    }
+    return connection.execute(insert(messages).values(row).on_conflict_do_nothing(index_elements=["digest"])).rowcount == 1
+
+
+def _kept(row: Row[tuple[object, ...]]) -> Kept:
+    return Kept(row.number, row.digest, row.request, row.sender, row.recipient, row.body, row.fault)
