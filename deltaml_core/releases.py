@@ -6,7 +6,7 @@ those as there are weights would begin to determine them. Errors at weights nobo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from deltaml_core.errors import ReleasesSpentError
 
@@ -46,5 +46,22 @@ class Releases:
             )
         if self.total + numbers > self.limit:
             raise ReleasesSpentError(f"{self.total} errors of this data set were opened, and {self.limit} is its limit: offer other rows")
+        self.known += numbers if known else 0
+        self.total += numbers
+
+
+@dataclass
+class ReleasesOfSeat(Releases):
+    """What one training opened of a data set that several may use at the same time.
+
+    Attributes:
+        data_set: the count of all of them.
+    """
+
+    data_set: Releases = field(default_factory=Releases)
+
+    def spend(self, numbers: int, *, known: bool, weights: int) -> None:
+        """Count with this training's what the data set can still bear."""
+        self.data_set.spend(numbers, known=known, weights=weights)
         self.known += numbers if known else 0
         self.total += numbers

@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from eth_typing import ChecksumAddress
+from hexbytes import HexBytes
 from web3 import Web3
 from web3.contract.contract import ContractConstructor, ContractFunction
+from web3.exceptions import TransactionNotFound, Web3RPCError
 from web3.types import BlockIdentifier, FilterParams, LogReceipt, TxParams, TxReceipt, Wei
 
 from deltaml_core.chain.events import KINDS, Event, RequestCreated, from_log
@@ -32,12 +34,13 @@ GAS_MARGIN_PERCENT = 10
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What became of a transaction."""
+    """What became of a transaction; one that has not `succeeded` changed nothing and cost its gas."""
 
     transaction_hash: str
     block: int
     gas_used: int
     events: tuple[Event, ...]
+    succeeded: bool = True
 
 
 @functools.cache
@@ -281,6 +284,32 @@ class Marketplace:
         """All events from one block to another (None: the latest), in order."""
         yield from self._events({}, first_block, "latest" if last_block is None else last_block)
 
+    # --- transactions signed before ---
+
+    def transaction_count(self, account: str) -> int:
+        """How many transactions of an account the chain has taken, the waiting ones included: the number of its next."""
+        with translated(self._abi):
+            return self._web3.eth.get_transaction_count(Web3.to_checksum_address(account), "pending")
+
+    def receipt(self, transaction_hash: str) -> Receipt | None:
+        """What became of a transaction; None while it is in no block."""
+        with translated(self._abi):
+            try:
+                return self._receipt(self._web3.eth.get_transaction_receipt(HexBytes(transaction_hash)))
+            except TransactionNotFound:
+                return None
+
+    def send_again(self, raw: bytes) -> Receipt:
+        """Send a signed transaction that the chain may have lost, and wait until it is in a block."""
+        with translated(self._abi):
+            try:
+                transaction_hash = self._web3.eth.send_raw_transaction(raw)
+            except Web3RPCError as error:
+                if (receipt := self.receipt(Web3.to_hex(Web3.keccak(raw)))) is not None:  # it was not lost
+                    return receipt
+                raise ChainError(f"the node refused a transaction that was signed before: {error.message or error}") from error
+            return self._receipt(self._web3.eth.wait_for_transaction_receipt(transaction_hash, timeout=RECEIPT_SECONDS, poll_latency=0.02))
+
     # --- how -----------------------------------------------------------------------------------------------------
 
     def _read(self, name: str, *arguments: Any) -> Any:
@@ -291,8 +320,11 @@ class Marketplace:
         call: ContractFunction = self._contract.functions[name](*arguments)
         receipt = _transact(self._web3, wallet, call, self._abi, value_wei)
         self.gas_used += receipt["gasUsed"]
+        return self._receipt(receipt)
+
+    def _receipt(self, receipt: TxReceipt) -> Receipt:
         events = tuple(event for log in receipt["logs"] if (event := self._event(log)) is not None)
-        return Receipt(Web3.to_hex(receipt["transactionHash"]), receipt["blockNumber"], receipt["gasUsed"], events)
+        return Receipt(Web3.to_hex(receipt["transactionHash"]), receipt["blockNumber"], receipt["gasUsed"], events, bool(receipt["status"]))
 
     def _ordered(self, request_id: int, signatures: Mapping[str, bytes]) -> list[bytes]:
         """Signatures in the order of the request's validators, empty where one is missing."""

@@ -87,4 +87,3 @@ def _set_up(connection: Any, _: Any) -> None:
 def _begin(connection: Connection) -> None:
     """A transaction that will write takes its turn at once, so that none has to be undone half-way."""
     connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get("writes") else "BEGIN")
-

@@ -37,6 +37,8 @@ requests = Table(
     Column("salt", LargeBinary, comment="of the commitment on chain"),
     Column("answer", String, comment="what this participant's owner decided by hand: yes, no"),
     Column("note", Text, comment="what a person should know: why it does not match, what went wrong"),
+    Column("known_releases", Integer, nullable=False, server_default="0", comment="errors of its rows opened at weights the buyer knows"),
+    Column("total_releases", Integer, nullable=False, server_default="0", comment="errors of its rows opened in all"),
     comment="Training requests that concern this participant.",
 )
 
@@ -78,9 +80,7 @@ datasets = Table(
     Column("path", String, nullable=False),
     Column("rows", Integer, nullable=False),
     Column("columns", JSON, nullable=False, comment="name, lowest and highest value of each"),
-    Column("known_releases", Integer, nullable=False),
-    Column("total_releases", Integer, nullable=False),
-    comment="Cards of this owner's data sets, and how often each was measured over its lifetime. No rows.",
+    comment="Cards of this owner's data sets. No rows.",
 )
 
 keys = Table(

@@ -19,8 +19,6 @@ def upgrade() -> None:
         sa.Column("path", sa.String(), nullable=False),
         sa.Column("rows", sa.Integer(), nullable=False),
         sa.Column("columns", sa.JSON(), nullable=False),
-        sa.Column("known_releases", sa.Integer(), nullable=False),
-        sa.Column("total_releases", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("digest"),
     )
     op.create_table(
@@ -84,6 +82,8 @@ def upgrade() -> None:
         sa.Column("salt", sa.LargeBinary(), nullable=True),
         sa.Column("answer", sa.String(), nullable=True),
         sa.Column("note", sa.Text(), nullable=True),
+        sa.Column("known_releases", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("total_releases", sa.Integer(), server_default="0", nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_table(
