@@ -20,7 +20,7 @@ from web3.contract.contract import ContractConstructor, ContractFunction
 from web3.exceptions import TransactionNotFound, Web3RPCError
 from web3.types import BlockIdentifier, FilterParams, LogReceipt, TxParams, TxReceipt, Wei
 
-from deltaml_core.chain.events import KINDS, Event, RequestCreated, from_log
+from deltaml_core.chain.events import KINDS, Event, RequestCreated, ResultSubmitted, from_log
 from deltaml_core.chain.reverts import translated
 from deltaml_core.chain.types import NO_OPENING, Answer, Member, Opening, Request, Role, Statement, Terms
 from deltaml_core.chain.wallet import Wallet
@@ -233,11 +233,17 @@ class Marketplace:
             ChainError: the node's event does not hold what was stored.
         """
         expected = self.request(request_id).requirements_hash
-        topic = self._contract.events["RequestCreated"].topic
-        for event in self._events({"topics": [topic, Web3.to_hex(request_id.to_bytes(32))]}, 0, "latest"):
+        for event in self._events_of("RequestCreated", request_id):
             if isinstance(event, RequestCreated) and Web3.keccak(text=event.requirements) == expected:
                 return event.requirements
         raise ChainError(f"the node does not show the requirements of request {request_id}")
+
+    def submitted(self, request_id: int) -> Statement | None:
+        """The result that the contract took for a request; None while there is none."""
+        for event in self._events_of("ResultSubmitted", request_id):
+            if isinstance(event, ResultSubmitted):
+                return event.statement
+        return None
 
     def answer(self, request_id: int, account: str) -> Answer:
         """What an account has answered to a request."""
@@ -273,8 +279,13 @@ class Marketplace:
 
     def now(self) -> int:
         """The latest block's Unix time, the clock all deadlines are measured by."""
+        return self.latest()[1]
+
+    def latest(self) -> tuple[int, int]:
+        """Number and Unix time of the latest block."""
         with translated(self._abi):
-            return self._web3.eth.get_block("latest")["timestamp"]
+            block = self._web3.eth.get_block("latest")
+        return block["number"], block["timestamp"]
 
     def encoded(self, name: str, *arguments: Any) -> str:
         """The calldata of a call, for whoever estimates or sends it by other means."""
@@ -333,6 +344,10 @@ class Marketplace:
         if left:
             raise ChainError(f"signed by someone who does not validate request {request_id}: {', '.join(left)}")
         return ordered
+
+    def _events_of(self, name: str, request_id: int) -> Iterator[Event]:
+        topic = self._contract.events[name].topic
+        return self._events({"topics": [topic, Web3.to_hex(request_id.to_bytes(32))]}, 0, "latest")
 
     def _events(self, parameters: FilterParams, first_block: int, last_block: BlockIdentifier) -> Iterator[Event]:
         wanted: FilterParams = {**parameters, "address": self.address, "fromBlock": first_block, "toBlock": last_block}

@@ -85,9 +85,11 @@ class EventStream:
             ChainError: the node does not answer, or reorganises faster than it can be read.
         """
         for _ in range(ATTEMPTS):
+            head, head_hash = self._head()
+            if self.cursor.blocks[-1:] == ((head, head_hash),):
+                return
             known = self._still_there()
             first = known[-1][0] + 1 if known else self._first_block
-            head, head_hash = self._head()
             events = tuple(self._marketplace.events(first, head)) if first <= head else ()
             fresh = self._blocks(max(first, head - REMEMBERED_BLOCKS + 1), head)
             # What was read belongs together only if the chain did not move meanwhile.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import json
 import os
 import secrets
@@ -67,6 +68,10 @@ class Wallet:
     def sign(self, digest: bytes) -> bytes:
         """The signature of the message with this SHA-256, as `signatures.Signer` says."""
         return bytes(self._account.unsafe_sign_hash(Hash32(signing_hash(digest))).signature)
+
+    def derive(self, purpose: bytes) -> bytes:
+        """32 secret bytes that follow from the key and a purpose, and tell nobody the key: HMAC-SHA256."""
+        return hmac.digest(self._account.key, b"DeltaML derived v1" + purpose, "sha256")
 
     def save(self, path: Path, password: str, *, iterations: int = SCRYPT_ITERATIONS) -> None:
         """Write the key as a version 3 keystore that only this user can read; never overwrites a file.

@@ -17,12 +17,12 @@ from deltaml_core.buyer import initial_weights
 from deltaml_core.chain.events import Cancelled, Credited, Event, Failed, MetricRecorded, ResultSubmitted, Settled
 from deltaml_core.chain.ganache import GanacheProcess
 from deltaml_core.chain.marketplace import Marketplace
-from deltaml_core.chain.types import MetricsKind, Opening, Request, Role, Statement, Status, Terms, from_units, modulus_hash
+from deltaml_core.chain.result import check_key_length, opening_of, posted_document, proof_hash, statement_of
+from deltaml_core.chain.types import MetricsKind, Request, Role, Statement, Status, Terms, from_units, modulus_hash
 from deltaml_core.chain.wallet import Wallet
 from deltaml_core.contributions import shares
 from deltaml_core.errors import ChainError, DeltaMLError, RequirementsError, TermsError
 from deltaml_core.measurement import Metric
-from deltaml_core.messages import ProposeResult
 from deltaml_core.payouts import Payouts
 from deltaml_core.schedule import schedule
 from deltaml_core.schemes.base import PrivateKey
@@ -32,9 +32,6 @@ from deltaml_core.training import Session
 from deltaml_core.transcript import Transcript, ciphertexts_hash
 
 ETHER = 10**18
-OPENED_KEY_BITS = (2048, 3072)
-"""Lengths of key whose openings the contract checks."""
-
 _ACCEPTANCE_SECONDS = 3600
 _TRAINING_SECONDS = 24 * 3600
 _DEAL_BLOCKS = 6  # one more than the contract's delay
@@ -142,11 +139,7 @@ class Market:
             DeltaMLError: a role refused one.
         """
         started = time.perf_counter()
-        if terms.metrics != "noise" and terms.key_bits not in OPENED_KEY_BITS:
-            raise TermsError(
-                f"the contract opens errors under keys of {' or '.join(map(str, OPENED_KEY_BITS))} bits, not {terms.key_bits}: "
-                'choose one of these, or metrics="noise", which opens none'
-            )
+        check_key_length(terms)
         key = schemes.generate(terms.scheme, terms.key_bits)
         schedule(terms, key.public.capacity)
         self._register()
@@ -157,7 +150,7 @@ class Market:
             self._answer(request_id)
             request = self._deal(request_id)
             cpu = time.process_time()
-            session = self._train(request, RequestDocument.from_json(self.marketplace.requirements(request_id)), key)
+            session = self._train(request, posted_document(request, self.marketplace.requirements(request_id)), key)
             cpu = time.process_time() - cpu
             self._settle(request, session)
         except DeltaMLError as error:
@@ -230,9 +223,6 @@ class Market:
         return request
 
     def _train(self, request: Request, document: RequestDocument, key: PrivateKey) -> Session:
-        if (modulus_hash(document.modulus), proof_hash(document)) != (request.terms.modulus_hash, request.terms.key_proof_hash):
-            raise TermsError("the posted key or its proof is not the one whose hash the contract holds")
-
         def record(number: int, metric: Metric) -> None:
             self.marketplace.record_metric(self.aggregator.wallet, request.id, number, metric.units)
             self._read_events()
@@ -256,12 +246,13 @@ class Market:
     def _settle(self, request: Request, session: Session) -> None:
         chain_id, contract = self.marketplace.chain_id, self.marketplace.address
         statements = {
-            address: _statement(request, validator.approved) for address, validator in session.validators.items() if validator.approved
+            address: statement_of(request, validator.approved) for address, validator in session.validators.items() if validator.approved
         }
         wallets = {owner.address: owner.wallet for owner in self.owners}
         signatures = {address: wallets[address].sign_statement(stated, chain_id, contract) for address, stated in statements.items()}
         statement = next(iter(statements.values()))
-        self.marketplace.submit_result(self.aggregator.wallet, request.id, statement, signatures, _opening(session, session.modulus))
+        opening = opening_of(session.aggregator, session.modulus)
+        self.marketplace.submit_result(self.aggregator.wallet, request.id, statement, signatures, opening)
         self._read_events()
         self.marketplace.confirm(self.buyer.wallet, request.id)
         self.marketplace.finalize(self.buyer.wallet, request.id)
@@ -351,33 +342,3 @@ def _data_of(owner: Participant) -> Dataset:
     if owner.dataset is None:
         raise TermsError(f"{owner.name} has no data set")
     return owner.dataset
-
-
-def _statement(request: Request, approved: ProposeResult) -> Statement:
-    """What a validator approved, as the contract's statement."""
-    return Statement(
-        request=request.id,
-        round=approved.round,
-        modulus_hash=request.terms.modulus_hash,
-        weights_hash=bytes.fromhex(approved.weights_hash),
-        metric_hash=bytes.fromhex(approved.metric_hash),
-        scale=approved.scale,
-        rows=approved.rows,
-        initial_mse=approved.initial,
-        final_mse=approved.final,
-        gains=approved.gains,
-        transcript_hash=bytes.fromhex(approved.transcript_hash),
-    )
-
-
-def _opening(session: Session, modulus: int) -> Opening | None:
-    """The opening of the final error, for the contract to check; None where the metrics prove none."""
-    if session.aggregator.opening is None:
-        return None
-    ciphertext, opening = session.aggregator.opening
-    return Opening(modulus=modulus, ciphertext=ciphertext, plaintext=opening.plaintext, randomness=opening.randomness)
-
-
-def proof_hash(document: RequestDocument) -> bytes:
-    """What the contract's terms call the key proof's hash: Keccak-256 of the roots, each in twice the modulus's bytes."""
-    return ciphertexts_hash(document.proof, schemes.public_key(document.terms.scheme, document.modulus))

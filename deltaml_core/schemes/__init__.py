@@ -30,6 +30,12 @@ def public_key(scheme: str, modulus: int) -> PublicKey:
     return PaillierPublicKey(modulus) if scheme == "paillier" else PlainKey(modulus.bit_length())
 
 
+def private_key(scheme: str, secret: bytes) -> PrivateKey:
+    """The key pair that `PrivateKey.secret` wrote."""
+    _check_name(scheme)
+    return PaillierPrivateKey.from_secret(secret) if scheme == "paillier" else PlainKey(int.from_bytes(secret))
+
+
 def _check_name(scheme: str) -> None:
     if scheme not in SCHEMES:
         raise TermsError(f"there is no scheme {scheme!r}; choose one of {', '.join(SCHEMES)}")

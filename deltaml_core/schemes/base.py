@@ -139,3 +139,6 @@ class PrivateKey(Protocol):
 
     def prove_modulus(self) -> tuple[int, ...]:
         """What `check_modulus` asks for."""
+
+    def secret(self) -> bytes:
+        """The key itself, for its holder's vault and nothing else; `schemes.private_key` reads it."""

@@ -246,6 +246,18 @@ class PaillierPrivateKey:
         """The n-th roots of challenges (`modulus_proof.py`)."""
         return modulus_proof.prove(self._key.p, self._key.q)
 
+    def secret(self) -> bytes:
+        """p and q, each in half the modulus's bytes."""
+        length = (self._public.bits + 15) // 16
+        return int(self._key.p).to_bytes(length) + int(self._key.q).to_bytes(length)
+
+    @classmethod
+    def from_secret(cls, secret: bytes) -> PaillierPrivateKey:
+        """The key that `secret` wrote."""
+        half = len(secret) // 2
+        p, q = int.from_bytes(secret[:half]), int.from_bytes(secret[half:])
+        return cls(phe.PaillierPrivateKey(phe.PaillierPublicKey(p * q), p, q))
+
     def _holds(self, value: int, opening: Opening) -> bool:
         """`PaillierPublicKey.verify` by halves, which is four times as fast."""
         n = self._public.modulus

@@ -132,6 +132,10 @@ class PlainKey:
                 raise CiphertextError(f"value {position} exceeds the modulus of {self.bits} bits", sender)
         return tuple(values)
 
+    def secret(self) -> bytes:
+        """The length: there is nothing to hide."""
+        return self.bits.to_bytes(4)
+
     def _reduced(self, values: Iterable[int]) -> Ciphertexts:
         half, modulus = self.modulus // 2, self.modulus
         return tuple((value + half) % modulus - half for value in values)

@@ -101,6 +101,7 @@ class Mail:
             _insert(connection, (signed, message), taken=True, fault=fault)
             for answer in answers:
                 _insert(connection, answer)
+        self._tell({message.recipient for _, message in answers})
 
     def say(self, said: Sequence[Signed]) -> None:
         """Write what a participant says without being asked."""

@@ -1,0 +1,335 @@
+"""What every node does: it watches the chain, keeps its seats, and does on the chain what is due, once.
+
+The contract's state decides what is due, never a memory of events: a node that was away reads the state and goes on. Three kinds of
+thread share a node: the one that called `run`, which watches the chain; one for each way that messages come in; the lease's.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import ClassVar
+
+from deltaml_core.chain.events import RequestEvent
+from deltaml_core.chain.marketplace import Marketplace, Receipt
+from deltaml_core.chain.result import posted_document
+from deltaml_core.chain.stream import Cursor, EventStream, Reorganised
+from deltaml_core.chain.types import Request, Role, Status
+from deltaml_core.chain.wallet import Wallet
+from deltaml_core.errors import ChainError, ContractError, DeltaMLError
+from deltaml_core.node.home import Home
+from deltaml_core.node.seat import Seat
+from deltaml_core.party import Party
+from deltaml_core.randomness import Replayable
+from deltaml_core.store.book import Book
+from deltaml_core.store.database import Database
+from deltaml_core.store.journal import Journal
+from deltaml_core.store.lease import Lease
+from deltaml_core.store.mail import Mail
+from deltaml_core.terms import RequestDocument
+
+POLL_SECONDS = 0.4
+"""How often the chain is looked at."""
+
+_ASK_AGAIN_SECONDS = 30.0  # what the contract refused may be due later, when its clock has moved
+
+REFUSED = "refused"
+"""The seat of a request that this node found it cannot work for."""
+
+FINAL = frozenset({Status.SETTLED, Status.CANCELLED, Status.FAILED})
+"""From here a request does not move."""
+
+log = logging.getLogger(__name__)
+
+
+class Node(ABC):
+    """A participant. `run` returns when `stop` is called, or raises what ended it.
+
+    Attributes:
+        role: what it offers itself as on the chain.
+        patience_seconds: how long it leaves to others what anybody may do for a request, so that seldom two do it at the same time.
+        wallet, marketplace, home: who it is, which contract it works on, where it lives.
+        mail, book, journal: what it keeps.
+    """
+
+    role: ClassVar[Role]
+    patience_seconds: ClassVar[float]
+
+    def __init__(self, home: Home, wallet: Wallet, marketplace: Marketplace, description: str = "", *, withdraws: bool = True) -> None:
+        """Open the store.
+
+        Args:
+            home: where the node lives.
+            wallet: unlocked.
+            marketplace: the contract, through the node's own connection.
+            description: what the registry shows of it.
+            withdraws: whether what it earned is withdrawn at once; otherwise it stays in the contract until it is.
+
+        Raises:
+            StoreError: the home belongs to another wallet, contract or role.
+        """
+        self.home, self.wallet, self.marketplace = home, wallet, marketplace
+        self.database = Database(home.store)
+        self.mail, self.book = Mail(self.database), Book(self.database)
+        self.journal = Journal(self.database, marketplace, wallet)
+        self.book.claim(address=wallet.address, role=self.role.name, chain=marketplace.chain_id, contract=marketplace.address)
+        self._description = description
+        self._withdraws = withdraws
+        self._requests: dict[int, Request] = {}
+        self._documents: dict[int, RequestDocument] = {}
+        self._seats: dict[str, Seat] = {}
+        self._latest = (0, 0)
+        self._due_since: dict[int, tuple[str, float]] = {}
+        self._refused: dict[str, tuple[Request | None, float]] = {}
+        self._lock = threading.RLock()
+        self._stopping = threading.Event()
+        self._failure: BaseException | None = None
+        cursor = self.book.fact("cursor")
+        self._stream = EventStream(marketplace, None if cursor is None else Cursor.from_json(cursor))
+
+    # --- life ---
+
+    def run(self) -> None:
+        """Take part until `stop`.
+
+        Raises:
+            LeaseError: this identity runs already.
+            DeltaMLError: it cannot go on.
+        """
+        with Lease(self.database):
+            try:
+                self._begin()
+                log.info("%s %s is at work on contract %s", self.role.name.lower().replace("_", " "), self.wallet.address, self.contract_name)
+                reachable = True
+                while not self._stopping.is_set():
+                    try:
+                        self.turn()
+                        if not reachable:
+                            log.info("the chain answers again")
+                        reachable = True
+                    except ContractError:
+                        raise
+                    except ChainError as error:
+                        if reachable:
+                            self.note_error(f"the chain does not answer, trying again: {error}")
+                        reachable = False
+                    self._stopping.wait(POLL_SECONDS)
+            finally:
+                self._stopping.set()
+                self._end()
+        if self._failure is not None:
+            raise self._failure
+
+    def stop(self) -> None:
+        """Have `run` return soon; safe from any thread and from a signal handler."""
+        self._stopping.set()
+
+    def fail(self, error: BaseException) -> None:
+        """End the node because of something that happened in another of its threads."""
+        self._failure = error
+        self.stop()
+
+    @property
+    def contract_name(self) -> str:
+        """The contract and its chain, for people."""
+        return f"{self.marketplace.address} of chain {self.marketplace.chain_id}"
+
+    def turn(self) -> None:
+        """Look at the chain once and do what is due.
+
+        Raises:
+            ChainError: it does not answer.
+        """
+        with self._lock:
+            self._read_chain()
+            block, timestamp = self.marketplace.latest()
+            self._latest = block, max(timestamp, int(time.time()))
+            for request in list(self._requests.values()):
+                self._consider(request)
+                if request.status in FINAL and self._is_finished(request):
+                    self._requests.pop(request.id, None)
+                    self._seats.pop(str(request.id), None)
+
+    def note_error(self, text: str) -> None:
+        """Log an error and keep it for `deltaml status`."""
+        log.error("%s", text)
+        self.book.note_fact("last_error", {"time": time.time(), "text": text})
+
+    # --- what a role adds ---
+
+    @abstractmethod
+    def _concerns(self, request: Request) -> bool:
+        """Whether this participant has, or may have, a part in a request."""
+
+    @abstractmethod
+    def _consider(self, request: Request) -> None:
+        """Do what is due in a request; called again and again."""
+
+    @abstractmethod
+    def _sit(self, request: Request, party: Party, randomness: Replayable) -> Seat | None:
+        """A resumed seat at a request in training, or None where this participant has no part in it."""
+
+    def _is_finished(self, request: Request) -> bool:
+        """Whether nothing is left to do in a request that has reached its end."""
+        return not self._withdraws or not self.marketplace.credit_wei(self.wallet.address)
+
+    def _begin(self) -> None:
+        """Before the first turn."""
+        self.journal.resume()
+        if not any(member.address == self.wallet.address for member in self.marketplace.members(self.role)):
+            self.do("register", lambda wallet: self.marketplace.register(wallet, self.role, self._description))
+        for note in self.book.requests():
+            if Status[note.status] not in FINAL or note.seat is not None:
+                self._read(note.id)
+
+    def _end(self) -> None:
+        """After the last turn."""
+        self.database.close()
+
+    # --- the chain ---
+
+    def _read_chain(self) -> None:
+        changed: set[int] = set()
+        for item in self._stream.new():
+            if isinstance(item, Reorganised):
+                log.warning("the chain has replaced blocks from %d on", item.first_block)
+                self.journal.resume()
+                changed |= set(self._requests)
+            elif isinstance(item, RequestEvent):
+                changed.add(item.id)
+        for number in sorted(changed):
+            self._read(number)
+        cursor = self._stream.cursor.to_json()
+        if changed:
+            self.book.note_fact("cursor", cursor)
+
+    def _read(self, number: int) -> Request | None:
+        """Read a request's state, and note it if it concerns this node."""
+        request = self.marketplace.request(number)
+        if not self._concerns(request):
+            return None
+        before = self._requests.get(number)
+        if before is None or before.status is not request.status:
+            log.info("it is %s", request.status.name, extra={"request": str(number)})
+        self._requests[number] = request
+        self.book.note_request(number, status=request.status.name)
+        return request
+
+    def do(self, purpose: str, call: Callable[[Wallet], object], request: Request | None = None) -> Receipt | None:
+        """Do something on the chain, once; what the contract refuses is asked again when the request has changed, or later.
+
+        Args:
+            purpose: as in `Journal.once`.
+            call: a writing method of the marketplace.
+            request: whose state made it due.
+
+        Returns:
+            The receipt; None when the contract refused.
+        """
+        known, when = self._refused.get(purpose, (None, 0.0))
+        if known is not None and known == request and time.monotonic() - when < _ASK_AGAIN_SECONDS:
+            return None
+        try:
+            receipt = self.journal.once(purpose, call)
+        except ContractError as error:
+            self._refused[purpose] = (request, time.monotonic())
+            log.info("%s was refused: %s", purpose, error)
+            if request is not None:
+                self._read(request.id)
+            return None
+        log.info("%s is done", purpose, extra={"transaction": receipt.transaction_hash})
+        if request is not None:
+            self._read(request.id)
+        return receipt
+
+    def _move_on(self, request: Request) -> None:
+        """Do what anybody may do for a request whose time has come, once nobody else has for a while."""
+        due = self._due(request)
+        if due is None:
+            self._due_since.pop(request.id, None)
+            return
+        action, since = self._due_since.setdefault(request.id, (due, time.monotonic()))
+        if action != due:
+            self._due_since[request.id] = due, time.monotonic()
+        elif time.monotonic() - since >= self.patience_seconds:
+            calls = {
+                "close": self.marketplace.close,
+                "start": self.marketplace.start,
+                "finalize": self.marketplace.finalize,
+                "expire": self.marketplace.expire,
+            }
+            again = f" at {request.deal_block}" if due == "start" else ""
+            self.do(f"{due} {request.id}{again}", lambda wallet: calls[due](wallet, request.id), request)
+
+    def _due(self, request: Request) -> str | None:
+        terms, (block, now) = request.terms, self._latest
+        match request.status:
+            case Status.OPEN if now >= terms.acceptance_deadline or len(request.owners) == terms.max_owners:
+                return "close"
+            case Status.CLOSED | Status.TRAINING if now > terms.training_deadline:
+                return "expire"
+            case Status.CLOSED if block > request.deal_block:
+                return "start"
+            case Status.SUBMITTED if now >= request.challenge_end:
+                return "finalize"
+        return None
+
+    def _withdraw(self, request: Request) -> None:
+        if self._withdraws and self.marketplace.credit_wei(self.wallet.address):
+            self.do(f"withdraw {request.id}", self.marketplace.withdraw, request)
+
+    def document(self, request: Request) -> RequestDocument:
+        """What the request asks for, its key compared with what the contract holds.
+
+        Raises:
+            TermsError: it is no document, or of another key.
+        """
+        if request.id not in self._documents:
+            self._documents[request.id] = posted_document(request, self.marketplace.requirements(request.id))
+        return self._documents[request.id]
+
+    # --- seats ---
+
+    def seat(self, name: str) -> Seat | None:
+        """The seat at a training; None where this participant has none.
+
+        Raises:
+            ChainError: whether it has one cannot be read now.
+        """
+        if name in self._seats:
+            return self._seats[name]
+        with self._lock:
+            if name not in self._seats and name.isdecimal() and len(name) < 20:
+                self._read_chain()
+                if (request := self._requests.get(int(name))) is not None:
+                    self._take_seat(request)
+            return self._seats.get(name)
+
+    def _take_seat(self, request: Request) -> None:
+        """Sit down at a request whose roles are dealt, or come back to it; what stands against it is noted and not tried again."""
+        name = str(request.id)
+        note = self.book.request(request.id)
+        if name in self._seats or not request.validators or (note is not None and note.seat == REFUSED):
+            return
+        nonce = note.nonce if note is not None else None
+        if nonce is None:
+            nonce = secrets.token_bytes(32)
+            self.book.note_request(request.id, nonce=nonce)
+        randomness = Replayable(self.wallet.derive(b"randomness" + nonce))
+        try:
+            document = self.document(request)
+            party = Party.take(name, self.wallet.address, document, request.buyer, request.aggregator, randomness=randomness)
+            seat = self._sit(request, party, randomness)
+        except ChainError:
+            raise
+        except DeltaMLError as error:
+            self.book.note_request(request.id, seat=REFUSED, note=str(error))
+            self.note_error(f"request {name}: this node cannot take part: {error}")
+            return
+        if seat is not None:
+            self._seats[name] = seat
+            log.info("takes its seat", extra={"request": name})

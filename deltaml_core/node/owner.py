@@ -1,0 +1,175 @@
+"""A Data Owner's node: finds out which requests its data sets match, answers by its owner's rule, trains or validates, is paid.
+
+Its rows are read from their files when they are needed and stay in this process; the store has cards of them.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from enum import StrEnum
+from pathlib import Path
+
+from deltaml_core.chain.marketplace import Marketplace
+from deltaml_core.chain.result import statement_of
+from deltaml_core.chain.types import Answer, Request, Role, Status
+from deltaml_core.chain.wallet import Wallet
+from deltaml_core.errors import DeltaMLError, NodeError
+from deltaml_core.messages import ApproveResult, Message
+from deltaml_core.node.base import FINAL, Node
+from deltaml_core.node.home import Home
+from deltaml_core.node.lines import Connect, Lines
+from deltaml_core.node.seat import Seat
+from deltaml_core.node.shelf import Shelf
+from deltaml_core.owner import Trainer, Validator
+from deltaml_core.party import Party
+from deltaml_core.randomness import Replayable
+from deltaml_core.releases import Releases, ReleasesOfSeat
+
+log = logging.getLogger(__name__)
+
+
+class AnswerRule(StrEnum):
+    """How an owner answers requests."""
+
+    ASK = "ask"
+    """A person decides, with `deltaml answer`."""
+    MATCH = "match"
+    """Accept whatever a data set matches."""
+    NEVER = "never"
+    """Accept nothing new."""
+
+
+class OwnerNode(Node):
+    """A data owner."""
+
+    role = Role.DATA_OWNER
+    patience_seconds = 120.0
+
+    def __init__(
+        self,
+        home: Home,
+        wallet: Wallet,
+        marketplace: Marketplace,
+        connect: Connect,
+        files: Sequence[Path],
+        *,
+        rule: AnswerRule = AnswerRule.ASK,
+        aggregators: Collection[str] = (),
+        description: str = "",
+        withdraws: bool = True,
+    ) -> None:
+        """Look at the data sets once.
+
+        Args:
+            home, wallet, marketplace, description, withdraws: as for every node.
+            connect: how an aggregator is reached.
+            files: the data sets, comma-separated with a header.
+            rule: how requests are answered.
+            aggregators: whose requests are considered; empty for all.
+
+        Raises:
+            DataError: a file cannot be used.
+        """
+        super().__init__(home, wallet, marketplace, description, withdraws=withdraws)
+        self.shelf = Shelf(files, self.book)
+        self._rule = rule
+        self._aggregators = frozenset(aggregators)
+        self._releases: dict[str, Releases] = {}
+        self._lines = Lines(wallet.address, marketplace, self.mail, connect, self.seat, self.fail)
+
+    def _concerns(self, request: Request) -> bool:
+        if self.wallet.address in request.owners:
+            return True
+        return request.status is Status.OPEN and (not self._aggregators or request.aggregator in self._aggregators)
+
+    def _consider(self, request: Request) -> None:
+        match request.status:
+            case Status.OPEN if request.taken_on and self.marketplace.answer(request.id, self.wallet.address) < Answer.ACCEPTED:
+                self._answer(request)
+            case Status.TRAINING | Status.SUBMITTED if self.wallet.address in request.owners:
+                self._take_seat(request)
+                if str(request.id) in self._seats:
+                    self._lines.need(request.aggregator, str(request.id))
+                self._move_on(request)
+            case Status.SETTLED | Status.FAILED | Status.CANCELLED:
+                self._lines.release(str(request.id))
+                self._withdraw(request)
+
+    def _answer(self, request: Request) -> None:
+        note = self.book.request(request.id)
+        chosen = note.answer if note is not None else None
+        if chosen == "no" and self._rule is not AnswerRule.NEVER:
+            self.do(f"decline {request.id}", lambda wallet: self.marketplace.decline(wallet, request.id), request)
+            return
+        if self._rule is AnswerRule.NEVER and chosen != "yes":
+            return
+        try:
+            party = Party.take(str(request.id), self.wallet.address, self.document(request), request.buyer, request.aggregator)
+            digest, dataset = self.shelf.match(party.terms.requirements)
+        except DeltaMLError as error:
+            self._tell(request, f"does not match: {error}")
+            return
+        if self._rule is AnswerRule.ASK and chosen != "yes":
+            self._tell(request, f"matches: answer it with `deltaml answer {request.id} yes` or `no`")
+            return
+        salt = note.salt if note is not None and note.salt is not None else secrets.token_bytes(32)
+        self.book.note_request(request.id, dataset=digest, salt=salt, note="accepted")
+        commitment = dataset.commitment(salt)
+        self.do(f"accept {request.id}", lambda wallet: self.marketplace.accept(wallet, request.id, commitment), request)
+
+    def _tell(self, request: Request, text: str) -> None:
+        note = self.book.request(request.id)
+        if note is None or note.note != text:
+            self.book.note_request(request.id, note=text)
+            log.info("%s", text, extra={"request": str(request.id)})
+
+    def _sit(self, request: Request, party: Party, randomness: Replayable) -> Seat | None:
+        note = self.book.request(request.id)
+        if note is None or note.dataset is None or note.salt is None:
+            raise NodeError(f"this home does not know with which data set request {request.id} was accepted: run the node in that home")
+        dataset = self.shelf.dataset(note.dataset, party.terms.requirements)
+        releases = ReleasesOfSeat(data_set=self._releases_of(note.dataset))
+        role: Trainer | Validator
+        if self.wallet.address in request.trainers:
+            role = Trainer(party, dataset, request.validators)
+        else:
+            role = Validator(party, dataset, releases, validators=request.validators, trainers=request.trainers)
+
+        def complete(answer: Message) -> Message:
+            self._note_releases(request, releases)
+            return self._signed_statement(request, role, answer)
+
+        seat = Seat(party.request, role, self.wallet, self.mail, randomness, complete)
+        seat.resume([role.ready()])
+        self.book.note_request(request.id, seat="trainer" if isinstance(role, Trainer) else "validator")
+        return seat
+
+    def _releases_of(self, digest: str) -> Releases:
+        """Of a data set in all trainings: those that have ended as they were noted, the others count again as they are resumed."""
+        if digest not in self._releases:
+            ended = [note for note in self.book.requests() if note.dataset == digest and Status[note.status] in FINAL]
+            known, total = sum(note.known_releases for note in ended), sum(note.total_releases for note in ended)
+            self._releases[digest] = Releases(known, total)
+        return self._releases[digest]
+
+    def _note_releases(self, request: Request, releases: Releases) -> None:
+        """Written before the answer that spends them."""
+        note = self.book.request(request.id)
+        if note is not None and (note.known_releases, note.total_releases) != (releases.known, releases.total):
+            self.book.note_request(request.id, known_releases=releases.known, total_releases=releases.total)
+
+    def _signed_statement(self, request: Request, role: Trainer | Validator, answer: Message) -> Message:
+        """An approval with the signature that the contract asks for: of what the role has recomputed, and nothing else."""
+        if not isinstance(answer, ApproveResult) or not isinstance(role, Validator) or role.approved is None:
+            return answer
+        statement = statement_of(request, role.approved)
+        signature = self.wallet.sign_statement(statement, self.marketplace.chain_id, self.marketplace.address)
+        return replace(answer, statement_signature=signature.hex())
+
+    def _end(self) -> None:
+        self._lines.close()
+        super()._end()
+
