@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from typing import ClassVar
 
-from deltaml_core.contributions import Coalition, GramErrors, coalitions, gains_with_errors, worst_harm
+from deltaml_core.comparison import Comparison
+from deltaml_core.contributions import GramErrors, worst_harm
 from deltaml_core.errors import MessageError
 from deltaml_core.measurement import Measurement, Metric
 from deltaml_core.messages import (
@@ -21,6 +23,7 @@ from deltaml_core.messages import (
     OpenedMasked,
     OpenedResiduals,
     OpenedSums,
+    OwnerDropped,
     OwnerReady,
     ProposeResult,
     Refreshed,
@@ -29,7 +32,6 @@ from deltaml_core.messages import (
     SquaredErrors,
     Subject,
     Train,
-    TrainAlone,
     Update,
 )
 from deltaml_core.metrics import aggregator_part
@@ -47,15 +49,19 @@ class Aggregator:
     """The role that runs a training.
 
     Attributes:
-        history: (round, metric) of the federated model, as measured so far.
-        opening: the ciphertext of the latest of them with its opening, where the metrics prove one.
+        history: (round, metric) of the federated model, as measured so far. A round that was measured once more, without a validator
+            that has vanished, is there again; the later one counts.
+        opening: the ciphertext of the latest round's error with its opening, where the metrics prove one.
         gains: each trainer's gain in units of 10**-18, once measured.
         gain_errors: their standard errors, 0 unless they were sampled.
         left_out: trainers whose updates are no longer used (`robust`).
+        dropped: owners that were silent for too long; the run goes on without them.
         proposal: the result, as proposed to the validators.
         approvals: the validators that stand for it.
         transcript: every message of the run; its transport writes it, the role reads its hash.
     """
+
+    leaves_no_trace: ClassVar[tuple[type[Message], ...]] = ()
 
     def __init__(
         self,
@@ -81,6 +87,7 @@ class Aggregator:
         self._trainers = tuple(trainers)
         self._active = self._trainers
         self._validators = tuple(validators)
+        self._comparison = Comparison(party, trainers, transcript.blinding)
         self._metrics = aggregator_part(party, validators)
         self._refresh = aggregator_refresh(party, trainers, validators, transcript.blinding)
         self._agenda: deque[Step] = deque(party.steps)
@@ -92,15 +99,16 @@ class Aggregator:
         self._scale = party.terms.base_scale
         self._rows: dict[str, int] = {}
         self._updates: dict[str, Update] = {}
-        self._solo_models: dict[str, SoloModel] = {}
+        self._superseded: set[int] = set()
         self._evaluations: deque[Evaluation] = deque()
         self._measured = 0
-        self._coalitions: dict[Coalition, Metric] = {}
+        self._failed: str | None = None
         self.history: list[tuple[int, Metric]] = []
         self.opening: tuple[int, Opening] | None = None
         self.gains: dict[str, int] = {}
         self.gain_errors: dict[str, float] = {}
         self.left_out: list[str] = []
+        self.dropped: list[str] = []
         self.proposal: ProposeResult | None = None
         self.approvals: list[str] = []
         self.transcript = transcript
@@ -111,6 +119,23 @@ class Aggregator:
         return 2 * len(self.approvals) > len(self._validators)
 
     @property
+    def failed(self) -> str | None:
+        """Why no result can come of the run any more; None while one can. Then nobody is asked for anything."""
+        return self._failed or self._metrics.failed
+
+    @property
+    def awaited(self) -> frozenset[str]:
+        """The owners whose own answer the step under way still lacks."""
+        if self.failed or self.done:
+            return frozenset()
+        if self.proposal is not None:
+            return frozenset(self._judges) - set(self.approvals)
+        if self._step is None:
+            return frozenset(self._owners) - self._rows.keys()
+        training = frozenset(self._active) - self._updates.keys() if self._step.kind is Kind.TRAIN else frozenset()
+        return training | self._comparison.awaited | self._refresh.awaited | self._metrics.awaited
+
+    @property
     def weights_hash(self) -> bytes:
         """Of the encrypted weights as they stand; after the last round, the paid model's."""
         return ciphertexts_hash(self._weights, self._party.key)
@@ -119,9 +144,15 @@ class Aggregator:
         """Take the next step the message allows.
 
         Raises:
-            MessageError: it is not due, or its numbers are malformed; it names the sender, and nothing has changed.
+            MessageError: it is not due, its numbers are malformed, or its sender was dropped; it names the sender, and nothing has
+                changed, but for `failed` when a measurement is reported to have failed.
         """
-        self._party.admit(message, {self._party.buyer, *self._trainers, *self._validators})
+        to_itself = {self._party.aggregator} if isinstance(message, OwnerDropped) else set()
+        self._party.admit(message, to_itself or {self._party.buyer, *self._trainers, *self._validators})
+        if message.sender in self.dropped:
+            raise self._party.gone(message, message.sender)
+        if self.failed:
+            raise self._party.unexpected(message, f"the request has failed: {self.failed}")
         answers = self._dispatch(message)
         if self.gains and self.proposal is None:
             answers += self._propose()
@@ -131,6 +162,10 @@ class Aggregator:
         """The final encrypted model: for the buyer once the contract has settled, for owners to keep."""
         content = {"scale": self._scale, "weights": self._weights}
         return self._party.say(FinalModel, recipient or self._party.buyer, self._party.terms.rounds, **content)
+
+    def drop(self, owner: str) -> OwnerDropped:
+        """What its node says to it in its name when an owner that is `awaited` was silent for the terms' `owner_timeout`."""
+        return self._party.say(OwnerDropped, self._party.name, self._step.round if self._step else 0, owner=owner)
 
     def _dispatch(self, message: Message) -> list[Message]:
         if isinstance(message, _OF_THE_BUYER):
@@ -150,6 +185,8 @@ class Aggregator:
                 return self._collect_solo_model(message)
             case ApproveResult():
                 return self._approved(message)
+            case OwnerDropped():
+                return self._go_on_without(message)
         raise self._party.unexpected(message)
 
     # --- setting out ---
@@ -172,7 +209,7 @@ class Aggregator:
         return self._begin_when_complete()
 
     def _begin_when_complete(self) -> list[Message]:
-        complete = self._initial and len(self._rows) == len(self._trainers) + len(self._validators)
+        complete = self._initial and self._rows.keys() >= set(self._owners)
         return self._advance() if complete else []
 
     # --- the schedule ---
@@ -181,6 +218,7 @@ class Aggregator:
         self._step = self._agenda.popleft()
         match self._step.kind:
             case Kind.TRAIN:
+                self._superseded = set()
                 return self._ask_trainers()
             case Kind.REFRESH:
                 return self._refresh.begin(self._step.round, self._weights, self._scale)
@@ -195,7 +233,11 @@ class Aggregator:
         return [self._party.say(Train, trainer, self._current.round, **content) for trainer in self._active]
 
     def _collect_update(self, update: Update) -> list[Message]:
-        self._due(update, Kind.TRAIN, self._active, self._updates)
+        self._due(update, Kind.TRAIN)
+        if update.sender not in self._active or update.sender in self._updates:
+            raise self._party.unexpected(update, "it was not asked, or has answered")
+        if update.trainers in self._superseded:
+            return []  # it crossed the news that a trainer was dropped; the answer to the second question follows
         if update.scale != self._scale + self._party.terms.map_bits or update.trainers != len(self._active):
             raise self._party.unexpected(update, "its scale or number of trainers is not what was asked for")
         self._party.key.check(update.weights, self._party.terms.weights, update.sender)
@@ -210,7 +252,7 @@ class Aggregator:
         return self._average()
 
     def _average(self) -> list[Message]:
-        total = self._sum([self._updates[trainer].weights for trainer in self._active])
+        total = self._party.sum([self._updates[trainer].weights for trainer in self._active])
         seed = self.transcript.blinding("average", self._current.round)
         self._weights = self._party.key.rerandomise_from(seed, total)
         self._scale += self._party.terms.map_bits
@@ -222,7 +264,7 @@ class Aggregator:
         if harmful is None:
             return self._average()
         content = {"evaluation": evaluation.number, "trainers": self._active, "left": harmful}
-        notices = [self._party.say(LeaveOut, validator, evaluation.round, **content) for validator in self._validators]
+        notices = [self._party.say(LeaveOut, validator, evaluation.round, **content) for validator in self._judges]
         self.left_out.append(harmful)
         self._active = tuple(trainer for trainer in self._active if trainer != harmful)
         return [*notices, *self._ask_trainers()]
@@ -254,25 +296,31 @@ class Aggregator:
 
     def _measured_now(self, finished: Finished) -> list[Message]:
         evaluation, measurement = finished
+        self._comparison.keep(finished, self._judges)
         if evaluation.subject is Subject.MODEL:
             self._record(evaluation, measurement)
-            return [*(announcement(self._party, trainer, finished) for trainer in self._trainers), *self._advance()]
+            trainers = [trainer for trainer in self._trainers if trainer not in self.dropped]
+            told: list[Message] = [announcement(self._party, trainer, finished) for trainer in trainers]
+            return told + (self._conclude() if self._current.kind is Kind.CONTRIBUTIONS else self._advance())
         if evaluation.subject is Subject.UPDATES:
             return self._average_without_harm(evaluation, measurement)
-        if evaluation.subject is Subject.COALITION:
-            self._coalitions[evaluation.coalition] = measurement.metric
+        return self._conclude()
+
+    def _conclude(self) -> list[Message]:
+        """With everything measured by the same validators, find the gains."""
         if self._evaluations:
             return self._measure_next()
-        error = self._coalitions.__getitem__
-        if evaluation.subject is Subject.SOLO_MODELS:
-            error = GramErrors(self._trainers, measurement, self._coalitions[()])
-        gained, errors = gains_with_errors(self._party.terms.contributions, self._trainers, error, self.left_out)
+        if stale := self._comparison.stale(self._judges, self._measured):
+            return self._measure(stale)
+        gained, errors = self._comparison.gains(self.left_out)
         self.gains = dict(zip(self._trainers, gained, strict=True))
         self.gain_errors = dict(zip(self._trainers, errors, strict=True))
         return []
 
     def _record(self, evaluation: Evaluation, measurement: Measurement) -> None:
         self.history.append((evaluation.round, measurement.metric))
+        if evaluation.round < max(number for number, _ in self.history):
+            return
         self._metric_hash = ciphertexts_hash(self._metrics.opened, self._party.key)
         if self._metrics.openings:
             self.opening = self._metrics.opened[0], self._metrics.openings[0]
@@ -280,49 +328,14 @@ class Aggregator:
     # --- contributions and the result ---
 
     def _ask_solo_models(self) -> list[Message]:
-        rows = sum(self._rows[trainer] for trainer in self._trainers)
-        content = {"scale": self._party.terms.base_scale, "rows": rows, "weights": self._initial}
-        return [self._party.say(TrainAlone, trainer, self._current.round, **content) for trainer in self._trainers]
+        trainers = [trainer for trainer in self._trainers if trainer not in self.dropped]
+        return self._comparison.ask(trainers, sum(self._rows[trainer] for trainer in trainers), self._initial)
 
     def _collect_solo_model(self, solo: SoloModel) -> list[Message]:
-        self._due(solo, Kind.CONTRIBUTIONS, self._trainers, self._solo_models)
-        if solo.scale != self._party.terms.base_scale + self._party.terms.map_bits:
-            raise self._party.unexpected(solo, "its scale is not what was asked for")
-        self._party.key.check(solo.weights, self._party.terms.weights, solo.sender)
-        self._party.key.check(solo.target_share, 1, solo.sender)
-        self._solo_models[solo.sender] = solo
-        return self._measure(self._comparisons(solo)) if len(self._solo_models) == len(self._trainers) else []
-
-    def _comparisons(self, solo: SoloModel) -> list[Evaluation]:
-        """What tells the coalitions' errors: one by one with the noise metric, else the mean predictor's and a Gram matrix."""
-        one_by_one = self._party.terms.metrics == "noise"
-        wanted = coalitions(self._party.terms.contributions, self._trainers) if one_by_one else [()]
-        evaluations = [
-            Evaluation(
-                self._measured + number,
-                solo.round,
-                Subject.COALITION,
-                self._coalition_weights(coalition),
-                solo.scale,
-                coalition=coalition,
-                denominator=max(1, len(coalition)),
-            )
-            for number, coalition in enumerate(wanted)
-        ]
-        if one_by_one:
-            return evaluations
-        weights = tuple(value for trainer in self._trainers for value in self._solo_models[trainer].weights)
-        number = self._measured + len(evaluations)
-        return [*evaluations, Evaluation(number, solo.round, Subject.SOLO_MODELS, weights, solo.scale, len(self._trainers))]
-
-    def _coalition_weights(self, coalition: Coalition) -> Ciphertexts:
-        """The sum of the members' solo models; for nobody, the mean predictor."""
-        key = self._party.key
-        if coalition:
-            weights = self._sum([self._solo_models[member].weights for member in coalition])
-            return key.rerandomise_from(self.transcript.blinding("coalition", *coalition), weights)
-        shares = [self._solo_models[trainer].target_share for trainer in self._trainers]
-        return key.zeros(self._party.terms.weights - 1) + self._sum(shares)  # as it is: validators recompute it
+        self._due(solo, Kind.CONTRIBUTIONS)
+        if not self._comparison.collect(solo) or self._comparison.awaited:
+            return []
+        return self._measure(self._comparison.evaluations(self._measured))
 
     def _propose(self) -> list[Message]:
         errors = dict(self.history)
@@ -336,9 +349,9 @@ class Aggregator:
             "gains": tuple(self.gains[trainer] for trainer in self._trainers),
             "weights_hash": self.weights_hash.hex(),
             "metric_hash": self._metric_hash.hex(),
-            "transcript_hash": self.transcript.hash.hex(),
+            "transcript_hash": self.transcript.marked_hash.hex(),
         }
-        proposals = [self._party.say(ProposeResult, validator, self._party.terms.rounds, **content) for validator in self._validators]
+        proposals = [self._party.say(ProposeResult, validator, self._party.terms.rounds, **content) for validator in self._judges]
         self.proposal = proposals[0]
         return list(proposals)
 
@@ -349,7 +362,35 @@ class Aggregator:
             raise MessageError("it approves other weights than those proposed", message.sender)
         was_done = self.done
         self.approvals.append(message.sender)
-        return [self.deliver(owner) for owner in (*self._trainers, *self._validators)] if self.done and not was_done else []
+        return [self.deliver(owner) for owner in self._owners] if self.done and not was_done else []
+
+    # --- owners that vanish ---
+
+    def _go_on_without(self, message: OwnerDropped) -> list[Message]:
+        """Tell everybody, and take the step on without the owner."""
+        owner = message.owner
+        if owner not in self.awaited:
+            raise self._party.unexpected(message, f"the step under way does not wait for {owner}")
+        told = [self._party.buyer, *self._owners]
+        notices: list[Message] = [self._party.say(OwnerDropped, name, message.round, owner=owner) for name in told]
+        self.dropped.append(owner)
+        was_training = owner in self._active
+        self._active = tuple(trainer for trainer in self._active if trainer != owner)
+        onwards = [*self._metrics.drop(owner), *self._refresh.drop(owner)]
+        if not self._active:
+            self._failed = "no trainer is left"
+        elif 2 * len(self._judges) <= len(self._validators):
+            self._failed = f"{len(self._judges)} of {len(self._validators)} validators are left, of whom no majority can approve a result"
+        if self._failed or self.proposal is not None:
+            return notices
+        if self._step is None:
+            onwards += self._begin_when_complete()
+        elif self._step.kind is Kind.TRAIN and was_training:
+            self._superseded.add(len(self._active) + 1)
+            onwards += self._ask_trainers()
+        elif self._step.kind is Kind.CONTRIBUTIONS and owner in self._trainers:
+            onwards += self._ask_solo_models()
+        return notices + onwards
 
     # --- common ---
 
@@ -358,17 +399,19 @@ class Aggregator:
         assert self._step is not None  # set before anybody is asked for anything
         return self._step
 
-    def _due(self, answer: Message, kind: Kind, expected: Sequence[str], answered: dict[str, Update] | dict[str, SoloModel]) -> None:
+    @property
+    def _owners(self) -> list[str]:
+        """All that still take part."""
+        return [owner for owner in (*self._trainers, *self._validators) if owner not in self.dropped]
+
+    @property
+    def _judges(self) -> list[str]:
+        """The validators among them."""
+        return [validator for validator in self._validators if validator not in self.dropped]
+
+    def _due(self, answer: Message, kind: Kind) -> None:
         if self._step is None or self._step.kind is not kind or self._step.round != answer.round:
             raise self._party.unexpected(answer)
-        if answer.sender not in expected or answer.sender in answered:
-            raise self._party.unexpected(answer, "it was not asked, or has answered")
-
-    def _sum(self, vectors: Sequence[Ciphertexts]) -> Ciphertexts:
-        total = vectors[0]
-        for vector in vectors[1:]:
-            total = self._party.key.add(total, vector)
-        return total
 
     def _from_buyer(self, message: Message) -> None:
         if message.sender != self._party.buyer:

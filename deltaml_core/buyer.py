@@ -8,12 +8,13 @@ its goodwill protects the validators then: `NoiseMetricWarning`.)
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 
 from deltaml_core import fixedpoint
 from deltaml_core.errors import MessageError, TermsError
-from deltaml_core.messages import FinalModel, InitialModel, Message
+from deltaml_core.messages import FinalModel, InitialModel, Message, OwnerDropped
 from deltaml_core.metrics import buyer_part
 from deltaml_core.party import Party
 from deltaml_core.refresh import BuyerRefresh
@@ -40,6 +41,8 @@ class ModelBuyer:
         model: the final weights, (d,), intercept last; None until they were delivered.
     """
 
+    leaves_no_trace: ClassVar[tuple[type[Message], ...]] = ()
+
     def __init__(self, party: Party, key: PrivateKey, initial: Ciphertexts, validators: Sequence[str]) -> None:
         """Take the buyer's seat.
 
@@ -62,6 +65,7 @@ class ModelBuyer:
         self._final_scale = final_scale(party.steps)
         self._metrics = buyer_part(party, key)
         self._refresh = BuyerRefresh(party, key)
+        self._dropped: set[str] = set()
         self._settled: bytes | None = None
         self.model: Array | None = None
 
@@ -83,13 +87,26 @@ class ModelBuyer:
             self._party.admit(message, {message.sender})  # anybody may serve it: the hash says whether it is the one
             self.model = self._receive(message)
             return []
+        if message.sender in self._dropped:
+            raise self._party.gone(message, message.sender)
         if isinstance(message, self._metrics.kinds):
             self._party.admit(message, {self._party.aggregator, *self._validators})
             return self._metrics.handle(message)
         self._party.admit(message, {self._party.aggregator})
         if isinstance(message, self._refresh.kinds):
             return self._refresh.handle(message)
+        if isinstance(message, OwnerDropped):
+            return self._drop(message)
         raise self._party.unexpected(message)
+
+    def _drop(self, message: OwnerDropped) -> list[Message]:
+        """Take it on the aggregator's word; without a validator what the result rests on is measured once more."""
+        if message.owner in self._dropped:
+            raise self._party.unexpected(message, f"{message.owner} was dropped before")
+        if message.owner in self._validators:
+            self._metrics.drop_validator()
+        self._dropped.add(message.owner)
+        return []
 
     def _receive(self, delivered: FinalModel) -> Array:
         if self._settled is None:

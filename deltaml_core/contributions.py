@@ -77,7 +77,9 @@ def coalitions(rule: str, trainers: Sequence[str]) -> list[Coalition]:
     return [tuple(trainers), *_without_each(trainers)]
 
 
-def gains(rule: str, trainers: Sequence[str], error: ErrorOf, left_out: Collection[str] = ()) -> list[int]:
+def gains(
+    rule: str, trainers: Sequence[str], error: ErrorOf, left_out: Collection[str] = (), dropped: Collection[str] = ()
+) -> list[int]:
     """Each trainer's gain in units of 10**-18 of squared target units, rounded down; negative when it does harm.
 
     Args:
@@ -85,28 +87,37 @@ def gains(rule: str, trainers: Sequence[str], error: ErrorOf, left_out: Collecti
         trainers: in the contract's order.
         error: of each coalition; asked for those the rule needs.
         left_out: trainers whose updates were not used in the end; they gained nothing.
+        dropped: trainers that vanished; nothing of theirs was measured, and they gained nothing.
 
     Raises:
         TermsError: no rule of that name, or more coalitions than are measured.
     """
-    return gains_with_errors(rule, trainers, error, left_out)[0]
+    return gains_with_errors(rule, trainers, error, left_out, dropped)[0]
 
 
-def gains_with_errors(rule: str, trainers: Sequence[str], error: ErrorOf, left_out: Collection[str] = ()) -> tuple[list[int], list[float]]:
+def gains_with_errors(
+    rule: str, trainers: Sequence[str], error: ErrorOf, left_out: Collection[str] = (), dropped: Collection[str] = ()
+) -> tuple[list[int], list[float]]:
     """`gains`, and the standard error of each in the same unit: 0 unless they were sampled."""
+    remaining = [trainer for trainer in trainers if trainer not in dropped]
+    values, deviations = _found(rule, remaining, error)
+    gained = [min(0, gain) if trainer in left_out else gain for trainer, gain in zip(remaining, values, strict=True)]
+    found, errors = dict(zip(remaining, gained, strict=True)), dict(zip(remaining, deviations, strict=True))
+    return [found.get(trainer, 0) for trainer in trainers], [errors.get(trainer, 0.0) for trainer in trainers]
+
+
+def _found(rule: str, trainers: Sequence[str], error: ErrorOf) -> tuple[list[int], list[float]]:
     if rule not in RULES:
         raise TermsError(f"contributions={rule!r} is not known; choose one of {', '.join(RULES)}")
     exact = [0.0] * len(trainers)
     if rule == "leave_one_out":
         everybody = error(tuple(trainers)).units
-        found, errors = [error(without).units - everybody for without in _without_each(trainers)], exact
-    elif len(trainers) <= EXACT_TRAINERS:
-        found, errors = exact_shapley(trainers, error), exact
-    elif isinstance(error, GramErrors):
-        found, errors = sampled_shapley(trainers, error)
-    else:
-        raise TermsError(f"Shapley values of {len(trainers)} trainers are sampled from a Gram matrix, which was not measured")
-    return [min(0, gain) if trainer in left_out else gain for trainer, gain in zip(trainers, found, strict=True)], errors
+        return [error(without).units - everybody for without in _without_each(trainers)], exact
+    if len(trainers) <= EXACT_TRAINERS:
+        return exact_shapley(trainers, error), exact
+    if isinstance(error, GramErrors):
+        return sampled_shapley(trainers, error)
+    raise TermsError(f"Shapley values of {len(trainers)} trainers are sampled from a Gram matrix, which was not measured")
 
 
 def exact_shapley(trainers: Sequence[str], error: ErrorOf) -> list[int]:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from fractions import Fraction
+from typing import ClassVar
 
 import numpy as np
 
 from deltaml_core import fixedpoint, models
-from deltaml_core.contributions import GramErrors, gains, worst_harm
+from deltaml_core.contributions import ErrorOf, GramErrors, gains, worst_harm
 from deltaml_core.errors import MessageError, MetricError, TermsError
 from deltaml_core.measurement import Measurement, pairs
 from deltaml_core.messages import (
@@ -24,6 +25,7 @@ from deltaml_core.messages import (
     Measured,
     Message,
     MetricAnnounced,
+    OwnerDropped,
     OwnerReady,
     ProposeResult,
     SentErrors,
@@ -40,7 +42,7 @@ from deltaml_core.models import AffineMap
 from deltaml_core.party import Party
 from deltaml_core.refresh import draw_masks
 from deltaml_core.releases import Releases
-from deltaml_core.schedule import MAXIMUM_PARTIES, Kind, final_scale, measurements, most_measurements
+from deltaml_core.schedule import MAXIMUM_PARTIES, Kind, final_scale, measurements, most_measurements, rests_on
 from deltaml_core.schemes.base import LinearMap
 from deltaml_core.statistics import Dataset, Statistics
 from deltaml_core.told import Told, tell_errors, tell_model
@@ -50,12 +52,17 @@ _ROUNDING = 1e-6  # of the bound on v: it is computed in floating point
 
 
 class _Owner:
-    """What both roles do."""
+    """What both roles do.
+
+    Attributes:
+        dropped: whether it was silent for so long that the run goes on without it; it answers nothing any more.
+    """
 
     def __init__(self, party: Party, rows: int) -> None:
         self._party = party
         self._reported_rows = rows
         self._final: FinalModel | None = None
+        self.dropped = False
 
     def ready(self) -> Message:
         """Report for work."""
@@ -81,6 +88,15 @@ class _Owner:
         if asked.weights != self._party.key.zeros(self._party.terms.weights):
             raise self._party.unexpected(asked, "training starts from zeros that everybody recognises, not from these weights")
 
+    def _admit(self, message: Message, senders: Collection[str]) -> None:
+        self._party.admit(message, senders)
+        if self.dropped:
+            raise self._party.gone(message, self._party.name)
+
+    def _note_drop(self, message: OwnerDropped) -> list[Message]:
+        self.dropped = message.owner == self._party.name
+        return []
+
     def _keep(self, model: FinalModel) -> list[Message]:
         if model.round != self._party.terms.rounds or model.scale != final_scale(self._party.steps):
             raise self._party.unexpected(model, "it is not the last round's model")
@@ -91,6 +107,8 @@ class _Owner:
 
 class Trainer(_Owner):
     """An owner that trains."""
+
+    leaves_no_trace: ClassVar[tuple[type[Message], ...]] = (Train, AskMasks, TrainAlone, MetricAnnounced)
 
     def __init__(self, party: Party, dataset: Dataset, validators: Collection[str] = ()) -> None:
         """Scan the data once and check that training on it stays within the terms' bounds.
@@ -116,25 +134,26 @@ class Trainer(_Owner):
         self._prepared: dict[int, tuple[AffineMap, LinearMap]] = {}
 
     def handle(self, message: Message) -> list[Message]:
-        """Answer a message; metrics are only noted.
+        """Answer a message; metrics are only noted. What validators are told comes first.
 
         Raises:
-            MessageError: it is not due, or its numbers are malformed.
+            MessageError: it is not due, its numbers are malformed, or this owner was dropped.
         """
-        self._party.admit(message, {self._party.aggregator})
+        self._admit(message, {self._party.aggregator})
         match message:
             case Train():
                 update = self._train(message)
-                told = self._validators if self._party.terms.robust else ()
-                return [update, *tell_model(self._party, update.round, Subject.UPDATES, update.weights, told)]
+                return [*tell_model(self._party, update, self._validators if self._party.terms.robust else ()), update]
             case AskMasks():
                 return [draw_masks(self._party, message, trains=True)]
             case TrainAlone():
                 solo = self._train_alone(message)
-                about = (self._party, solo.round, Subject.SOLO_MODELS, solo.weights, self._validators, solo.target_share)
-                return [solo, *tell_model(*about)]
+                return [*tell_model(self._party, solo, self._validators), solo]
             case MetricAnnounced():
                 return []
+            case OwnerDropped():
+                self._validators = tuple(validator for validator in self._validators if validator != message.owner)
+                return self._note_drop(message)
             case FinalModel():
                 return self._keep(message)
         raise self._party.unexpected(message)
@@ -155,7 +174,8 @@ class Trainer(_Owner):
             raise self._party.unexpected(asked, "its scale or number of rows cannot be right")
         scale, weights = self._apply(asked, *self._prepare(models.power(self._update, terms.rounds), 1))
         share = key.encrypt([fixedpoint.encode(Fraction(self._statistics.target_sum) / asked.rows, scale)])
-        return self._party.say(SoloModel, asked.sender, asked.round, scale=scale, weights=weights, target_share=share)
+        content = {"scale": scale, "rows": asked.rows, "weights": weights, "target_share": share}
+        return self._party.say(SoloModel, asked.sender, asked.round, **content)
 
     def _prepare(self, update: AffineMap, trainers: int) -> tuple[AffineMap, LinearMap]:
         share = AffineMap(update.M / trainers, update.v / trainers)
@@ -177,6 +197,8 @@ class Validator(_Owner):
     Attributes:
         approved: the result it stands for, once it has recomputed it; its node signs that, and nothing else.
     """
+
+    leaves_no_trace: ClassVar[tuple[type[Message], ...]] = ()
 
     def __init__(
         self,
@@ -212,24 +234,27 @@ class Validator(_Owner):
         self._solo_models: Measurement | None = None
         self._updates: dict[int, Measurement] = {}
         self._left_out: set[str] = set()
+        self._dropped_validators = 0
         self._releases = releases or Releases()
         self._told = Told(party, validators, trainers)
         self.approved: ProposeResult | None = None
 
     def handle(self, message: Message) -> list[Message]:
-        """Answer a message.
+        """Answer a message. What other validators are told comes first.
 
         Raises:
-            MessageError: it is not due, its numbers are malformed, or it proposes a result that does not follow from the metrics.
+            MessageError: it is not due, its numbers are malformed, it proposes a result that does not follow from the metrics, or this
+                owner was dropped.
         """
         if isinstance(message, SentErrors | SentModel):
+            self._admit(message, {message.sender})
             return self._told.hear(message)
         of_metrics = isinstance(message, self._metrics.kinds)
-        self._party.admit(message, {self._party.buyer if of_metrics else self._party.aggregator})
+        self._admit(message, {self._party.buyer if of_metrics else self._party.aggregator})
         if of_metrics:
             answers = self._metrics.handle(message)
             sent = [answer for answer in answers if isinstance(answer, SquaredErrors)]
-            return [*answers, *(told for errors in sent for told in tell_errors(self._party, errors, self._told.validators))]
+            return [*(told for errors in sent for told in tell_errors(self._party, errors, self._told.validators)), *answers]
         match message:
             case Evaluate():
                 return self._measure(message)
@@ -237,6 +262,8 @@ class Validator(_Owner):
                 return self._note(message)
             case LeaveOut():
                 return self._confirm(message)
+            case OwnerDropped():
+                return self._drop(message)
             case AskMasks():
                 return [draw_masks(self._party, message, trains=False)]
             case ProposeResult():
@@ -251,8 +278,10 @@ class Validator(_Owner):
         small = all(1 <= number <= MAXIMUM_PARTIES for number in (asked.models, asked.numerator, asked.denominator))
         if not small or (asked.round, asked.scale) not in self._due.get(Subject(asked.subject), frozenset()):
             raise self._party.unexpected(asked, "it is not on the schedule")
-        others = {number for number, other in self._asked.items() if (other.subject, other.round) == (asked.subject, asked.round)}
-        if len(others - {asked.evaluation}) >= self._most[Subject(asked.subject)]:
+        if self._asked.get(asked.evaluation, asked) != asked:
+            raise self._party.unexpected(asked, f"measurement {asked.evaluation} was asked for otherwise before")
+        others = [o for n, o in self._asked.items() if (o.subject, o.round) == (asked.subject, asked.round) and n != asked.evaluation]
+        if len(others) >= self._most_of(Subject(asked.subject), asked.round):
             raise self._party.unexpected(asked, f"everything that is to be measured of subject {asked.subject!r} was measured before")
         federated = asked.subject == Subject.MODEL
         factor = (asked.models if asked.subject == Subject.UPDATES else 1, 1)
@@ -261,13 +290,19 @@ class Validator(_Owner):
             raise self._party.unexpected(asked, f"{asked.subject} is measured times {factor[0]}, and nothing else")
         if federated and asked.models != 1:
             raise self._party.unexpected(asked, "there is one federated model")
-        known = federated and asked.round in (0, self._party.terms.rounds)
+        if not verifiable and asked.models != 1:
+            raise self._party.unexpected(asked, "the noise metric measures one model at a time")
+        # at the same weights once more it is the same equation in this validator's statistics
+        known = federated and asked.round in (0, self._party.terms.rounds) and asked.round not in self._evaluated
         weights = self._party.key.check(asked.weights, asked.models * self._party.terms.weights, asked.sender)
         measured = ciphertexts_hash(weights, self._party.key)
         if federated and asked.round == 0:
             self._check_initial(asked)
         if federated and self._evaluated.get(asked.round, measured) != measured:
             raise self._party.unexpected(asked, "it has measured other weights of that round")
+        comparing = verifiable and asked.subject in (Subject.COALITION, Subject.SOLO_MODELS)
+        if comparing and any(other.weights != asked.weights for other in others):
+            raise self._party.unexpected(asked, "it has compared other solo models")
         if self._asked.get(asked.evaluation) != asked:  # the same once more tells nothing more
             self._releases.spend(len(pairs(asked.models)), known=known, weights=self._party.terms.weights)
         answers = self._metrics.measure(asked)
@@ -275,6 +310,20 @@ class Validator(_Owner):
             self._evaluated[asked.round] = measured
         self._asked[asked.evaluation] = asked
         return answers
+
+    def _most_of(self, subject: Subject, number: int) -> int:
+        """Measurements of a kind in a round: what a result rests on once more for every validator that was dropped."""
+        again = self._dropped_validators if rests_on(self._party.terms, subject, number) else 0
+        return self._most[subject] * (1 + again)
+
+    def _drop(self, message: OwnerDropped) -> list[Message]:
+        """Go on without an owner. What was measured with a validator that is gone no longer counts."""
+        validators = self._told.validators
+        self._told.drop(message)
+        if message.owner in validators:
+            self._dropped_validators += 1
+            self._history, self._coalitions, self._solo_models = {}, {}, None
+        return self._note_drop(message)
 
     def _note(self, announced: MetricAnnounced | Measured) -> list[Message]:
         asked = self._asked.get(announced.evaluation)
@@ -313,19 +362,21 @@ class Validator(_Owner):
         last = self._party.terms.rounds
         if not {0, last} <= self._history.keys():
             raise self._party.unexpected(proposed, "the first or the last measurement is missing")
-        if proposed.trainers != self._told.trainers:
+        if proposed.trainers != self._told.dealt:
             raise MetricError("its trainers are not those that the contract dealt, in its order", proposed.sender)
+        means = [asked for asked in self._asked.values() if asked.subject == Subject.COALITION]
         for asked in self._asked.values():
             if asked.subject == Subject.SOLO_MODELS:
-                self._told.check_models(asked, proposed.trainers, proposed.sender)
-            elif asked.subject == Subject.COALITION and self._solo_models is not None:
-                self._told.check_mean(asked, proposed.sender)
+                told = self._told.check_models(asked, self._told.trainers, proposed.sender)
+                for mean in means:
+                    self._told.check_mean(mean, told, proposed.sender)
         final = self._history[last]
         claims: dict[str, tuple[object, object]] = {
             "initial error": (proposed.initial, self._history[0].metric.units),
             "final error": (proposed.final, final.metric.units),
             "scale": (proposed.scale, 2 * final.scale),
             "rows": (proposed.rows, final.rows),
+            "rows before and after": (self._history[0].rows, final.rows),
             "gains": (proposed.gains, self._gains(proposed)),
             "final weights": (proposed.weights_hash, self._evaluated.get(last, b"").hex()),
         }
@@ -338,11 +389,10 @@ class Validator(_Owner):
         return self._party.say(ApproveResult, proposed.sender, proposed.round, weights_hash=proposed.weights_hash)
 
     def _gains(self, proposed: ProposeResult) -> tuple[int, ...]:
-        rule, trainers = self._party.terms.contributions, proposed.trainers
+        error: ErrorOf = {coalition: measurement.metric for coalition, measurement in self._coalitions.items()}.__getitem__
         try:
-            if self._solo_models is None:
-                error = {coalition: measurement.metric for coalition, measurement in self._coalitions.items()}.__getitem__
-                return tuple(gains(rule, trainers, error, self._left_out))
-            return tuple(gains(rule, trainers, GramErrors(trainers, self._solo_models, self._coalitions[()].metric), self._left_out))
+            if self._solo_models is not None:
+                error = GramErrors(self._told.trainers, self._solo_models, self._coalitions[()].metric)
+            return tuple(gains(self._party.terms.contributions, proposed.trainers, error, self._left_out, self._told.dropped))
         except (KeyError, ValueError) as error:
             raise self._party.unexpected(proposed, f"the measurements do not tell these trainers' gains ({error})") from error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar
@@ -11,7 +11,7 @@ from deltaml_core.errors import MessageError
 from deltaml_core.messages import Message
 from deltaml_core.schedule import Step, schedule
 from deltaml_core.schemes import public_key
-from deltaml_core.schemes.base import PublicKey
+from deltaml_core.schemes.base import Ciphertexts, PublicKey
 from deltaml_core.terms import RequestDocument, TrainingTerms
 
 M = TypeVar("M", bound=Message)
@@ -62,6 +62,13 @@ class Party:
         """A message from here."""
         return kind(request=self.request, round=round_number, sender=self.name, recipient=recipient, **content)
 
+    def sum(self, vectors: Sequence[Ciphertexts]) -> Ciphertexts:
+        """Of at least one vector, entry by entry, under encryption. Not fresh."""
+        total = vectors[0]
+        for vector in vectors[1:]:
+            total = self.key.add(total, vector)
+        return total
+
     def admit(self, message: Message, senders: Collection[str]) -> None:
         """Refuse what was meant for another seat, or is said by somebody who has no say here.
 
@@ -74,6 +81,11 @@ class Party:
             raise MessageError(f"{message.kind}: it is meant for {message.recipient!r}, not {self.name!r}", message.sender)
         if message.sender not in senders:
             raise MessageError(f"{message.kind}: only {' or '.join(senders)} may say that to {self.name}", message.sender)
+
+    def gone(self, message: Message, owner: str) -> MessageError:
+        """The error for a message from, or for, an owner that was dropped."""
+        silence = f"{owner} was silent for {self.terms.owner_timeout} seconds and was dropped"
+        return MessageError(f"{message.kind} of round {message.round} is refused by {self.name}: {silence}", message.sender)
 
     def unexpected(self, message: Message, why: str = "nobody asked for it") -> MessageError:
         """The error for a message that is not due."""

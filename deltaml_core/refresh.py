@@ -34,6 +34,13 @@ class AggregatorRefresh(Protocol):
 
     kinds: ClassVar[tuple[type[Message], ...]]
 
+    @property
+    def awaited(self) -> frozenset[str]:
+        """The owners whose masks the refresh under way still lacks."""
+
+    def drop(self, owner: str) -> list[Message]:
+        """Go on without an owner, whose masks are awaited or who is asked nothing now."""
+
     def begin(self, number: int, weights: Ciphertexts, scale: int) -> list[Message]:
         """Have weights of a round brought from `scale` to the base scale."""
 
@@ -71,6 +78,18 @@ class MaskedRefresh:
         self._masks: dict[str, Masks] = {}
         self._packed: Ciphertexts = ()
 
+    @property
+    def awaited(self) -> frozenset[str]:
+        """The owners whose masks are missing."""
+        return frozenset(self._owners) - self._masks.keys() if self._weights else frozenset()
+
+    def drop(self, owner: str) -> list[Message]:
+        """Go on with the masks of the others."""
+        was_awaited = owner in self.awaited
+        self._owners = tuple(other for other in self._owners if other != owner)
+        self._trainers = tuple(other for other in self._trainers if other != owner)
+        return self._have_opened() if was_awaited and self._owners and not self.awaited else []
+
     def begin(self, number: int, weights: Ciphertexts, scale: int) -> list[Message]:
         """Ask every owner for masks."""
         self._number, self._scale, self._weights, self._masks, self._packed = number, scale, weights, {}, ()
@@ -94,9 +113,10 @@ class MaskedRefresh:
         self._party.key.check(masks.high, count, masks.sender)
         self._party.key.check(masks.low, count if masks.sender in self._trainers else 0, masks.sender)
         self._masks[masks.sender] = masks
-        if len(self._masks) < len(self._owners):
-            return []
-        key, slots = self._party.key, self._slots
+        return [] if self.awaited else self._have_opened()
+
+    def _have_opened(self) -> list[Message]:
+        count, key, slots = self._party.terms.weights, self._party.key, self._slots
         drop = self._scale - self._party.terms.base_scale
         masked = key.add(self._weights, key.scale(self._high, [1 << drop] * count))
         for trainer in self._trainers:
@@ -152,10 +172,16 @@ class BareRefresh:
 
     kinds: ClassVar[tuple[type[Message], ...]] = (Refreshed,)
 
+    awaited: frozenset[str] = frozenset()
+
     def __init__(self, party: Party) -> None:
         """Only the buyer takes part."""
         self._party = party
         self._number = -1
+
+    def drop(self, owner: str) -> list[Message]:
+        """No owner takes part."""
+        return []
 
     def begin(self, number: int, weights: Ciphertexts, scale: int) -> list[Message]:
         """Send the buyer the packed weights."""

@@ -113,6 +113,11 @@ def most_measurements(terms: TrainingTerms) -> dict[Subject, int]:
     }
 
 
+def rests_on(terms: TrainingTerms, subject: Subject, round_number: int) -> bool:
+    """Whether a result rests on this measurement, so that it is made once more on the rows of the others when a validator is dropped."""
+    return subject in (Subject.COALITION, Subject.SOLO_MODELS) or (subject is Subject.MODEL and round_number in (0, terms.rounds))
+
+
 def residual_slots(terms: TrainingTerms, capacity: int, scale: int) -> Slots:
     """How residuals of weights at `scale` share a plaintext under the aggregator's noise (`metrics="noise"`)."""
     bits = _error_bits(terms, scale)

@@ -26,6 +26,7 @@ _MAP_BITS = 32
 _RESOLUTION_BITS = 48
 """A refresh rounds predictions to about 2**-48 of the target's range."""
 _MAXIMUM_EXTRA_BITS = 96
+MAXIMUM_OWNER_TIMEOUT = 30 * 24 * 3600
 MAXIMUM_ROUNDS = 100_000
 """A request anybody may post must not keep its readers busy with its schedule."""
 
@@ -47,6 +48,7 @@ class TrainingTerms:
             joins by more than a third is left out from there on; costs a Gram matrix a round, and needs `metrics="verifiable"`.
         scheme: encryption, one of `schemes.SCHEMES`.
         key_bits: length of the buyer's modulus.
+        owner_timeout: seconds that an owner's answer is waited for before the run goes on without it; at most 30 days.
     """
 
     requirements: Requirements
@@ -60,6 +62,7 @@ class TrainingTerms:
     robust: bool = False
     scheme: str = "paillier"
     key_bits: int = 2048
+    owner_timeout: int = 300
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant.
@@ -82,6 +85,9 @@ class TrainingTerms:
             raise TermsError(f"rounds must be at most {MAXIMUM_ROUNDS}, not {self.rounds}: take more local steps a round instead")
         if isinstance(self.key_bits, bool) or not isinstance(self.key_bits, int) or self.key_bits < 1:
             raise TermsError(f"key_bits must be the length of the buyer's modulus, not {self.key_bits!r}")
+        timeout = self.owner_timeout
+        if isinstance(timeout, bool) or not isinstance(timeout, int) or not 1 <= timeout <= MAXIMUM_OWNER_TIMEOUT:
+            raise TermsError(f"owner_timeout must be a whole number of seconds from 1 to {MAXIMUM_OWNER_TIMEOUT}, not {timeout!r}")
         if self.metrics == "noise" and (self.robust or self.contributions == "shapley"):
             raise TermsError('metrics="noise" measures one model at a time: it offers contributions="leave_one_out" and no robust=True')
         if isinstance(self.step, bool) or not isinstance(self.step, int | float) or not (math.isfinite(self.step) and self.step > 0):

@@ -1,7 +1,9 @@
 """What owners tell validators without the aggregator, so that it can tell nobody another story of it.
 
-Every validator tells the others what it measured; every trainer tells all validators which models it sent to be compared. A
-validator stands only for measurements and comparisons that agree with that: of whom they are, in which order, and how many.
+Every validator tells the others what it measured; every trainer tells all validators which models it sends to be compared; both
+before they tell the aggregator, so that nobody waits for what a vanished owner had yet to tell. A validator stands only for
+measurements and comparisons that agree with that: of whom they are, in which order, and how many. That an owner has vanished it
+takes on the aggregator's word: silence cannot be proven.
 """
 
 from __future__ import annotations
@@ -10,9 +12,19 @@ from collections.abc import Collection, Sequence
 
 from deltaml_core.errors import MetricError
 from deltaml_core.measurement import pairs
-from deltaml_core.messages import Evaluate, Measured, Message, SentErrors, SentModel, SquaredErrors, Subject
+from deltaml_core.messages import (
+    Evaluate,
+    Measured,
+    Message,
+    OwnerDropped,
+    SentErrors,
+    SentModel,
+    SoloModel,
+    SquaredErrors,
+    Subject,
+    Update,
+)
 from deltaml_core.party import Party
-from deltaml_core.schemes.base import Ciphertexts
 from deltaml_core.transcript import ciphertexts_hash, errors_digest
 
 
@@ -23,37 +35,54 @@ def tell_errors(party: Party, sent: SquaredErrors, validators: Collection[str]) 
     return [party.say(SentErrors, peer, sent.round, **content) for peer in sorted(validators) if peer != party.name]
 
 
-def tell_model(
-    party: Party, number: int, subject: Subject, weights: Ciphertexts, validators: Collection[str], target_share: Ciphertexts = ()
-) -> list[Message]:
-    """What a trainer tells the validators about a model it sent to be compared with others."""
-    digest = ciphertexts_hash(weights, party.key).hex()
-    content = {"subject": str(subject), "digest": digest, "target_share": target_share}
-    return [party.say(SentModel, validator, number, **content) for validator in sorted(validators)]
+def tell_model(party: Party, sent: Update | SoloModel, validators: Collection[str]) -> list[Message]:
+    """What a trainer tells the validators about a model it sends to be compared with others."""
+    digest = ciphertexts_hash(sent.weights, party.key).hex()
+    subject, rows, share = (Subject.SOLO_MODELS, sent.rows, sent.target_share) if isinstance(sent, SoloModel) else (Subject.UPDATES, 0, ())
+    content = {"subject": str(subject), "rows": rows, "digest": digest, "target_share": share}
+    return [party.say(SentModel, validator, sent.round, **content) for validator in sorted(validators)]
 
 
 class Told:
     """What a validator was told, and whether the aggregator's story agrees.
 
     Attributes:
-        validators: all who measure, as the contract dealt them.
-        trainers: all who train, in the contract's order.
+        dealt: all who train, as the contract dealt them.
+        dropped: who has vanished.
+        validators: all others who measure, as the contract dealt them.
+        trainers: all others who train, in the contract's order.
     """
 
     def __init__(self, party: Party, validators: Sequence[str], trainers: Sequence[str]) -> None:
         """Nothing was told yet."""
         self._party = party
+        self.dealt = tuple(trainers)
+        self.dropped: list[str] = []
         self.validators = tuple(validators)
         self.trainers = tuple(trainers)
         self._errors: dict[tuple[str, int], str] = {}
-        self._models: dict[tuple[str, int, str], list[SentModel]] = {}
+        self._models: dict[tuple[str, int, str], tuple[SentModel, ...]] = {}
+
+    def drop(self, message: OwnerDropped) -> None:
+        """Go on without an owner.
+
+        Raises:
+            MessageError: it takes no part, or no longer.
+        """
+        if message.owner not in (*self.trainers, *self.validators):
+            raise self._party.unexpected(message, f"{message.owner} takes no part in this request, or was dropped before")
+        self.dropped.append(message.owner)
+        self.trainers = tuple(trainer for trainer in self.trainers if trainer != message.owner)
+        self.validators = tuple(validator for validator in self.validators if validator != message.owner)
 
     def hear(self, message: SentErrors | SentModel) -> list[Message]:
         """Keep what another owner says.
 
         Raises:
-            MessageError: it has no say in that, or said something else before.
+            MessageError: it has no say in that, was dropped, or said something else before.
         """
+        if message.sender in self.dropped:
+            raise self._party.gone(message, message.sender)
         if isinstance(message, SentErrors):
             self._party.admit(message, set(self.validators) - {self._party.name})
             if self._errors.setdefault((message.sender, message.evaluation), message.digest) != message.digest:
@@ -64,12 +93,12 @@ class Told:
         if message.subject not in (Subject.SOLO_MODELS, Subject.UPDATES):
             raise self._party.unexpected(message, f"nothing is told of subject {message.subject!r}")
         self._party.key.check(message.target_share, share, message.sender)
-        told = self._models.setdefault((message.subject, message.round, message.sender), [])
-        if told and message.subject == Subject.SOLO_MODELS and told[0].digest != message.digest:
+        told = self._models.get((message.subject, message.round, message.sender), ())
+        if share and any((other.rows, other.digest != message.digest) == (message.rows, True) for other in told):
             raise MetricError("it told of another solo model before: both are evidence", message.sender)
-        if len(told) >= len(self.trainers):  # a round is asked again once for every trainer left out, at most
+        if len(told) >= len(self.dealt):  # they are asked for again once for every trainer left out or dropped, at most
             raise self._party.unexpected(message, "it was told often enough")
-        told.append(message)
+        self._models[message.subject, message.round, message.sender] = (*told, message)
         return []
 
     def check_errors(self, announced: Measured) -> None:
@@ -89,28 +118,33 @@ class Told:
                     f"measurement {announced.evaluation} is announced with other errors than {validator} told of", announced.sender
                 )
 
-    def check_models(self, asked: Evaluate, trainers: Sequence[str], by: str) -> None:
-        """The models that were compared are these trainers', in this order.
+    def check_models(self, asked: Evaluate, trainers: Sequence[str], by: str) -> list[SentModel]:
+        """The models that were compared are these trainers', in this order; what was told of each.
 
         Raises:
             MetricError: they are not, or one of them has told nothing; it names `by`, who says so.
         """
-        d = self._party.terms.weights
+        d, found = self._party.terms.weights, []
+        if asked.models != len(trainers):
+            raise MetricError(f"measurement {asked.evaluation} compared {asked.models} models of {len(trainers)} trainers", by)
         for position, trainer in enumerate(trainers):
             digest = ciphertexts_hash(asked.weights[position * d : (position + 1) * d], self._party.key).hex()
-            if digest not in (told.digest for told in self._models.get((asked.subject, asked.round, trainer), ())):
+            told = [told for told in self._models.get((asked.subject, asked.round, trainer), ()) if told.digest == digest]
+            if not told:
                 raise MetricError(f"measurement {asked.evaluation} compared another model than {trainer} told of", by)
+            found.append(told[0])
+        return found
 
-    def check_mean(self, asked: Evaluate, by: str) -> None:
-        """The mean predictor that was measured is that of all trainers' targets.
+    def check_mean(self, asked: Evaluate, solo_models: Sequence[SentModel], by: str) -> None:
+        """The mean predictor that was measured is that of the targets of the trainers whose solo models were compared.
 
         Raises:
             MetricError: it is not.
         """
         key = self._party.key
-        shares = [told[0].target_share for t in self.trainers if (told := self._models.get((Subject.SOLO_MODELS, asked.round, t)))]
-        mean = shares[0] if shares else ()
-        for share in shares[1:]:
-            mean = key.add(mean, share)
-        if len(shares) != len(self.trainers) or asked.weights != key.zeros(self._party.terms.weights - 1) + mean:
+        mean = solo_models[0].target_share
+        for told in solo_models[1:]:
+            mean = key.add(mean, told.target_share)
+        same_rows = len({told.rows for told in solo_models}) == 1
+        if not same_rows or asked.weights != key.zeros(self._party.terms.weights - 1) + mean:
             raise MetricError(f"measurement {asked.evaluation} measured another mean than the trainers told of", by)

@@ -164,7 +164,7 @@ class Closing:
 
 
 class Transcript:
-    """Signed messages with a hash chained over them.
+    """Signed messages with a hash chained over them. Another thread may append while it is read.
 
     Attributes:
         header: what the run was about.
@@ -178,8 +178,9 @@ class Transcript:
         self.seed = secrets.token_bytes(32) if seed is None else seed
         self.header = header
         self.entries = list(entries)
-        self._hash = self.first_hash
-        self._hashed = 0
+        self._hashed = 0, self.first_hash
+        self._hash_after: dict[bytes, bytes] = {}
+        self._marked: bytes | None = None
 
     def append(self, message: SignedMessage) -> None:
         """Add the next message."""
@@ -201,10 +202,34 @@ class Transcript:
         Raises:
             MessageError: a loaded entry is malformed.
         """
-        while self._hashed < len(self.entries):
-            self._hash = chained(self._hash, read_entry(self.entries[self._hashed]))
-            self._hashed += 1
-        return self._hash
+        count, value = self._hashed
+        for line in self.entries[count:]:
+            entry = read_entry(line)
+            value = chained(value, entry)
+            self._hash_after[entry.digest] = value
+            count += 1
+        self._hashed = count, value  # at once: whoever reads meanwhile computes the same from where it began
+        return value
+
+    def mark(self, digest: bytes) -> None:
+        """Name the message that is handed to the role next, whatever is appended meanwhile."""
+        self._marked = digest
+
+    @property
+    def marked_hash(self) -> bytes:
+        """Of everything up to the marked message, it included; of everything so far when none is marked.
+
+        Raises:
+            MessageError: a loaded entry is malformed.
+            TranscriptError: the marked message is not on record.
+        """
+        if self._marked is None:
+            return self.hash
+        if self._marked not in self._hash_after:
+            _ = self.hash
+        if self._marked not in self._hash_after:
+            raise TranscriptError("the message that is answered is not on record: append it before it is handed over")
+        return self._hash_after[self._marked]
 
     @property
     def size(self) -> int:

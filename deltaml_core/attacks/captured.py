@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 from deltaml_core.errors import DeltaMLError
 from deltaml_core.messages import Message
@@ -25,6 +25,8 @@ class Diary:
     Attributes:
         received: every message so far, in order.
     """
+
+    leaves_no_trace: ClassVar[tuple[type[Message], ...]] = ()
 
     def __init__(self, role: Role) -> None:
         """`role`: who answers."""

@@ -13,6 +13,7 @@ other every round, and whoever makes every coalition's error much worse is left 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import ClassVar
 
 from deltaml_core.messages import Message, SentModel, Update
 from deltaml_core.party import Party
@@ -22,6 +23,8 @@ from deltaml_core.transport.base import Role
 
 class ScalingTrainer:
     """Answers as a trainer does, but for the size of its updates."""
+
+    leaves_no_trace: ClassVar[tuple[type[Message], ...]] = ()
 
     def __init__(self, party: Party, honest: Role, factor: int, since: int = 1) -> None:
         """From round `since` on every update is multiplied by `factor`."""

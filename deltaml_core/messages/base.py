@@ -10,6 +10,8 @@ Large = Annotated[int, "hexadecimal on the wire"]
 
 Digest = Annotated[str, "SHA-256 in hexadecimal, or empty"]
 
+HexSignature = Annotated[str, "a wallet's signature, 65 bytes in hexadecimal, or empty"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Message:

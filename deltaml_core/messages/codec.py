@@ -14,7 +14,7 @@ from typing import Any, get_type_hints
 
 from deltaml_core import canonical
 from deltaml_core.errors import MessageError
-from deltaml_core.messages.base import KINDS, Digest, Large, Message
+from deltaml_core.messages.base import KINDS, Digest, HexSignature, Large, Message
 
 VERSION = 1
 MAXIMUM_BYTES = 64 << 20
@@ -22,6 +22,7 @@ MAXIMUM_BYTES = 64 << 20
 
 _HEXADECIMAL = re.compile(r"-?(0|[1-9a-f][0-9a-f]*)\Z")
 _DIGEST = re.compile(r"([0-9a-f]{64})?\Z")
+_SIGNATURE = re.compile(r"([0-9a-f]{130})?\Z")
 _SMALL = 1 << 53  # what every JSON reader holds exactly
 
 
@@ -107,6 +108,12 @@ def _read_digest(value: Any) -> str:
     return value
 
 
+def _read_signature(value: Any) -> str:
+    if not isinstance(value, str) or not _SIGNATURE.match(value):
+        raise TypeError("must be a signature of 65 bytes in lower-case hexadecimal, or empty")
+    return value
+
+
 def _read_list(read: Callable[[Any], Any]) -> Callable[[Any], tuple[Any, ...]]:
     def read_list(value: Any) -> tuple[Any, ...]:
         if not isinstance(value, list):
@@ -123,6 +130,7 @@ def _write_large(value: int) -> str:
 _CODECS: dict[Any, _Codec] = {
     str: _Codec(str, _read_text),
     Digest: _Codec(str, _read_digest),
+    HexSignature: _Codec(str, _read_signature),
     bool: _Codec(bool, _read_flag),
     int: _Codec(int, _read_small),
     Large: _Codec(_write_large, _read_large),

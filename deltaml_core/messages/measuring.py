@@ -200,10 +200,11 @@ class SentModel(Message):
     Attributes:
         subject: `solo-models` or `updates`.
         digest: `transcript.ciphertexts_hash` of its weights.
-        target_share: with a solo model, as in `SoloModel`.
+        rows, target_share: with a solo model, as in `SoloModel`; else 0 and nothing.
     """
 
     subject: str
+    rows: int
     digest: Digest
     target_share: Ciphertexts
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from deltaml_core.messages.base import Large, Message, kind
+from deltaml_core.messages.base import HexSignature, Large, Message, kind
 from deltaml_core.schemes.base import Ciphertexts
 
 # --- setting out -------------------------------------------------------------------------------------------------
@@ -24,6 +24,18 @@ class OwnerReady(Message):
     """Owner to aggregator: it has its role, has checked the terms against its data, and brings so many rows."""
 
     rows: int
+
+
+@kind("owner-dropped", public=True)
+@dataclass(frozen=True, kw_only=True)
+class OwnerDropped(Message):
+    """Aggregator to itself, for the record: this owner was silent for the terms' `owner_timeout`; then to all, that they go on without it.
+
+    Attributes:
+        owner: who is dropped.
+    """
+
+    owner: str
 
 
 # --- a round -----------------------------------------------------------------------------------------------------
@@ -127,10 +139,12 @@ class SoloModel(Message):
     """Trainer to aggregator: its solo model.
 
     Attributes:
+        rows: rows of all trainers together, as it was asked with.
         target_share: the sum of its targets divided by all trainers' rows; summed over trainers it is the mean predictor.
     """
 
     scale: int
+    rows: int
     weights: Ciphertexts
     target_share: Ciphertexts
 
@@ -162,9 +176,14 @@ class ProposeResult(Message):
 @kind("approve-result", public=True)
 @dataclass(frozen=True, kw_only=True)
 class ApproveResult(Message):
-    """Validator to aggregator: it recomputed the proposed result and stands for it."""
+    """Validator to aggregator: it recomputed the proposed result and stands for it.
+
+    Attributes:
+        statement_signature: of the contract's statement (EIP-712), which its node makes; empty where no contract stands behind the run.
+    """
 
     weights_hash: str
+    statement_signature: HexSignature = ""
 
 
 @kind("final-model")

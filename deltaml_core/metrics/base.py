@@ -73,6 +73,9 @@ class BuyerPart(Protocol):
     def handle(self, message: Message) -> list[Message]:
         """Answer one of `kinds`."""
 
+    def drop_validator(self) -> None:
+        """One validator less: what a result rests on may be measured once more, on the rows of the others."""
+
 
 class AggregatorPart(Protocol):
     """The aggregator's part of a protocol.
@@ -80,17 +83,26 @@ class AggregatorPart(Protocol):
     Attributes:
         opened: the ciphertexts the latest measurement was opened from.
         openings: their openings, where the protocol proves them.
+        failed: why no measurement can be had any more; None while it can.
     """
 
     kinds: ClassVar[tuple[type[Message], ...]]
     opened: Ciphertexts
     openings: tuple[Opening, ...]
+    failed: str | None
+
+    @property
+    def awaited(self) -> frozenset[str]:
+        """The validators whose own answer the measurement under way still lacks."""
 
     def begin(self, evaluation: Evaluation) -> list[Message]:
         """Ask every validator."""
 
     def handle(self, message: Message) -> tuple[list[Message], Finished | None]:
         """Answer one of `kinds`; the measurement, once it is finished."""
+
+    def drop(self, validator: str) -> list[Message]:
+        """Go on without a validator, whose answer is awaited or who is asked nothing now."""
 
 
 def announcement(party: Party, recipient: str, finished: Finished) -> MetricAnnounced:

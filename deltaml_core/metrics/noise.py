@@ -91,10 +91,12 @@ class NoiseAggregator:
     Attributes:
         opened: the ciphertexts the latest measurement was opened from.
         openings: none, the buyer proves nothing.
+        failed: nothing is proven, so nothing is seen to fail.
     """
 
     kinds: ClassVar[tuple[type[Message], ...]] = (Residuals, OpenedResiduals, MetricConfirmed)
     openings: tuple[Opening, ...] = ()
+    failed: str | None = None
 
     def __init__(self, party: Party, validators: Sequence[str]) -> None:
         """`validators`: everybody who measures."""
@@ -105,6 +107,11 @@ class NoiseAggregator:
         self._noise: list[int] = []
         self.opened: Ciphertexts = ()
         self._metric: Metric | None = None
+
+    @property
+    def awaited(self) -> frozenset[str]:
+        """The validators whose residuals are missing."""
+        return frozenset(self._validators) - self._residuals.keys() if self._evaluation is not None else frozenset()
 
     def begin(self, evaluation: Evaluation) -> list[Message]:
         """Ask every validator."""
@@ -132,8 +139,19 @@ class NoiseAggregator:
         slots = self._slots(evaluation)
         self._party.key.check(answer.packed, slots.plaintexts(answer.rows), answer.sender)
         self._residuals[answer.sender] = answer
-        if len(self._residuals) < len(self._validators):
+        return [] if self.awaited else self._mask(evaluation)
+
+    def drop(self, validator: str) -> list[Message]:
+        """Go on without a validator."""
+        was_awaited = validator in self.awaited
+        self._validators = tuple(other for other in self._validators if other != validator)
+        if not was_awaited or self.awaited or not self._validators or self._evaluation is None:
             return []
+        return self._mask(self._evaluation)
+
+    def _mask(self, evaluation: Evaluation) -> list[Message]:
+        """With all residuals there, add noise and send them to the buyer."""
+        slots = self._slots(evaluation)
         packed: list[int] = []
         for validator in self._validators:
             residuals = self._residuals[validator]
@@ -157,6 +175,8 @@ class NoiseAggregator:
         evaluation = self._current(answer, answer.evaluation)
         if self._metric is not None:
             raise self._party.unexpected(answer, "it was opened before, and the noise is revealed")
+        if self.awaited:
+            raise self._party.unexpected(answer, "nothing was to be opened yet")
         if len(answer.digits) != len(self._noise):
             raise MetricError(f"expected {len(self._noise)} opened residuals, got {len(answer.digits)}", answer.sender)
         error = squared_error(answer.digits, self._noise, self._slots(evaluation), answer.sender)
@@ -223,6 +243,9 @@ class NoiseBuyer:
             plaintexts = plaintexts[size:]
         self._asked, self._digits = asked, tuple(digits)
         return [self._party.say(OpenedResiduals, asked.sender, asked.round, evaluation=asked.evaluation, digits=self._digits)]
+
+    def drop_validator(self) -> None:
+        """It counts no measurements: nothing to allow."""
 
     def confirm(self, revealed: RevealNoise) -> list[Message]:
         """Recompute the error from what was opened.

@@ -40,6 +40,9 @@ _ASK_AGAIN_SECONDS = 30.0  # what the contract refused may be due later, when it
 REFUSED = "refused"
 """The seat of a request that this node found it cannot work for."""
 
+ENDED = "ended"
+"""The seat of a request in which nothing is left to do."""
+
 FINAL = frozenset({Status.SETTLED, Status.CANCELLED, Status.FAILED})
 """From here a request does not move."""
 
@@ -153,6 +156,7 @@ class Node(ABC):
                 if request.status in FINAL and self._is_finished(request):
                     self._requests.pop(request.id, None)
                     self._seats.pop(str(request.id), None)
+                    self.book.note_request(request.id, status=request.status.name, seat=ENDED)
 
     def note_error(self, text: str) -> None:
         """Log an error and keep it for `deltaml status`."""
@@ -170,8 +174,15 @@ class Node(ABC):
         """Do what is due in a request; called again and again."""
 
     @abstractmethod
-    def _sit(self, request: Request, party: Party, randomness: Replayable) -> Seat | None:
-        """A resumed seat at a request in training, or None where this participant has no part in it."""
+    def _sit(self, request: Request, party: Party, randomness: Replayable, nonce: bytes) -> Seat:
+        """A resumed seat at a request in training.
+
+        Args:
+            request: as the contract has it.
+            party: what every role needs.
+            randomness: this seat's.
+            nonce: what other secrets of this seat follow from, together with the wallet's key.
+        """
 
     def _is_finished(self, request: Request) -> bool:
         """Whether nothing is left to do in a request that has reached its end."""
@@ -183,7 +194,7 @@ class Node(ABC):
         if not any(member.address == self.wallet.address for member in self.marketplace.members(self.role)):
             self.do("register", lambda wallet: self.marketplace.register(wallet, self.role, self._description))
         for note in self.book.requests():
-            if Status[note.status] not in FINAL or note.seat is not None:
+            if note.seat != ENDED:
                 self._read(note.id)
 
     def _end(self) -> None:
@@ -313,7 +324,7 @@ class Node(ABC):
         """Sit down at a request whose roles are dealt, or come back to it; what stands against it is noted and not tried again."""
         name = str(request.id)
         note = self.book.request(request.id)
-        if name in self._seats or not request.validators or (note is not None and note.seat == REFUSED):
+        if name in self._seats or not request.validators or (note is not None and note.seat in (REFUSED, ENDED)):
             return
         nonce = note.nonce if note is not None else None
         if nonce is None:
@@ -323,13 +334,11 @@ class Node(ABC):
         try:
             document = self.document(request)
             party = Party.take(name, self.wallet.address, document, request.buyer, request.aggregator, randomness=randomness)
-            seat = self._sit(request, party, randomness)
+            self._seats[name] = self._sit(request, party, randomness, nonce)
         except ChainError:
             raise
         except DeltaMLError as error:
             self.book.note_request(request.id, seat=REFUSED, note=str(error))
             self.note_error(f"request {name}: this node cannot take part: {error}")
             return
-        if seat is not None:
-            self._seats[name] = seat
-            log.info("takes its seat", extra={"request": name})
+        log.info("takes its seat", extra={"request": name})

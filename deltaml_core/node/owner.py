@@ -126,7 +126,7 @@ class OwnerNode(Node):
             self.book.note_request(request.id, note=text)
             log.info("%s", text, extra={"request": str(request.id)})
 
-    def _sit(self, request: Request, party: Party, randomness: Replayable) -> Seat | None:
+    def _sit(self, request: Request, party: Party, randomness: Replayable, nonce: bytes) -> Seat:
         note = self.book.request(request.id)
         if note is None or note.dataset is None or note.salt is None:
             raise NodeError(f"this home does not know with which data set request {request.id} was accepted: run the node in that home")
@@ -142,7 +142,7 @@ class OwnerNode(Node):
             self._note_releases(request, releases)
             return self._signed_statement(request, role, answer)
 
-        seat = Seat(party.request, role, self.wallet, self.mail, randomness, complete)
+        seat = Seat(party.request, role, self.wallet, self.mail, randomness, complete=complete)
         seat.resume([role.ready()])
         self.book.note_request(request.id, seat="trainer" if isinstance(role, Trainer) else "validator")
         return seat

@@ -22,6 +22,9 @@ from deltaml_core.transport.base import Role
 Complete = Callable[[Message], Message]
 """What a node adds to an answer before it is signed."""
 
+Prepare = Callable[[Message, bytes, int], None]
+"""What a node does before a message of this digest, at this place in the store (0: not there yet), reaches the role."""
+
 log = logging.getLogger(__name__)
 
 
@@ -35,7 +38,15 @@ class Seat:
     """
 
     def __init__(
-        self, request: str, role: Role, signer: Signer, mail: Mail, randomness: Replayable, complete: Complete = lambda message: message
+        self,
+        request: str,
+        role: Role,
+        signer: Signer,
+        mail: Mail,
+        randomness: Replayable,
+        *,
+        complete: Complete = lambda message: message,
+        prepare: Prepare = lambda message, digest, number: None,
     ) -> None:
         """Sit down; `resume` before anything else.
 
@@ -46,6 +57,7 @@ class Seat:
             mail: the participant's messages.
             randomness: this seat's.
             complete: what the node adds to an answer before it is signed.
+            prepare: what it does before the role is handed a message.
         """
         self.request = request
         self.role = role
@@ -54,6 +66,7 @@ class Seat:
         self._mail = mail
         self._randomness = randomness
         self._complete = complete
+        self._prepare = prepare
 
     def resume(self, opening: Sequence[Message] = ()) -> None:
         """Bring the role to where it was, and let it say what it begins with, unless it has.
@@ -68,6 +81,7 @@ class Seat:
             message = decode(SignedMessage.decode(kept.body).message, kept.sender)
             if isinstance(message, self.role.leaves_no_trace):
                 continue
+            self._prepare(message, kept.digest, kept.number)
             self._randomness.begin(kept.digest)
             try:
                 self.role.handle(message)
@@ -87,12 +101,14 @@ class Seat:
             message: the same, opened: its signature was verified.
         """
         if not self._mail.has(signed.digest):
+            self._prepare(message, signed.digest, 0)
             answers, fault = self._handle(message, signed.digest)
             self._mail.receive(signed, message, answers, fault)
 
     def take(self, kept: Kept) -> None:
         """Handle a message that waits in this store already, and write that with its answers."""
         message = decode(SignedMessage.decode(kept.body).message, kept.sender)
+        self._prepare(message, kept.digest, kept.number)
         self._mail.take(kept.number, *self._handle(message, kept.digest))
 
     def _handle(self, message: Message, digest: bytes) -> tuple[list[tuple[SignedMessage, Message]], str | None]:

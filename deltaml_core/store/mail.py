@@ -146,9 +146,11 @@ class Mail:
         its = (messages.c.sender == sender) & (messages.c.recipient != sender) & ~messages.c.taken & messages.c.request.in_(requests)
         return self._all(select(messages).where(its).order_by(messages.c.number))
 
-    def handled(self, request: str, recipient: str) -> list[Kept]:
-        """What somebody has handled here in a training, in that order; what it refused is left out."""
+    def handled(self, request: str, recipient: str, kind: str | None = None) -> list[Kept]:
+        """What somebody has handled here in a training, of one kind or of all, in that order; what it refused is left out."""
         its = (messages.c.request == request) & (messages.c.recipient == recipient) & messages.c.taken & messages.c.fault.is_(None)
+        if kind is not None:
+            its &= messages.c.kind == kind
         return self._all(select(messages).where(its).order_by(messages.c.number))
 
     def said(self, request: str, sender: str) -> int:

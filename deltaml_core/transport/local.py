@@ -80,6 +80,8 @@ class LocalTransport:
         if not self._waiting:
             return False
         message, digest = self._waiting.popleft()
+        if self.transcript is not None:
+            self.transcript.mark(digest)
         answers = self._roles[message.recipient].handle(message)
         self.send(replace(answer, answers=digest.hex()) for answer in answers)
         return True

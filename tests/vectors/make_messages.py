@@ -13,7 +13,7 @@ from typing import Any, get_type_hints
 
 from deltaml_core import messages
 from deltaml_core.messages import Message
-from deltaml_core.messages.base import Digest, Large
+from deltaml_core.messages.base import Digest, HexSignature, Large
 
 PATH = Path(__file__).with_name("messages.json")
 BIG = 0x1234567890ABCDEF << 200
@@ -35,6 +35,7 @@ def value(name: str, hint: Any) -> Any:
     values: dict[Any, Any] = {
         str: f"{name}-é-1",
         Digest: f"{number:064x}",
+        HexSignature: f"{number:0130x}",
         bool: True,
         int: number,
         Large: -(BIG + number),

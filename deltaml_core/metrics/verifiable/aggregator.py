@@ -21,6 +21,7 @@ class VerifiableAggregator:
     Attributes:
         opened: the ciphertexts the latest measurement was opened from.
         openings: their openings.
+        failed: which measurement failed its zero test twice; None while none did.
     """
 
     kinds: ClassVar[tuple[type[Message], ...]] = (SquaredErrors, OpenedSums, MeasurementFailed)
@@ -33,6 +34,12 @@ class VerifiableAggregator:
         self._answers: dict[str, SquaredErrors] = {}
         self.opened: Ciphertexts = ()
         self.openings: tuple[Opening, ...] = ()
+        self.failed: str | None = None
+
+    @property
+    def awaited(self) -> frozenset[str]:
+        """The validators whose squared errors are missing."""
+        return frozenset(self._validators) - self._answers.keys() if self._evaluation is not None else frozenset()
 
     def begin(self, evaluation: Evaluation) -> list[Message]:
         """Ask every validator."""
@@ -40,14 +47,19 @@ class VerifiableAggregator:
         return [self._party.say(Evaluate, validator, evaluation.round, **evaluation.content()) for validator in self._validators]
 
     def handle(self, message: Message) -> tuple[list[Message], Finished | None]:
-        """Take the protocol's next step."""
+        """Take the protocol's next step.
+
+        Raises:
+            MetricError: a zero test failed twice; `failed` says so from here on.
+        """
         match message:
             case SquaredErrors():
                 return self.collect(message), None
             case OpenedSums():
                 return self.finish(message)
             case MeasurementFailed():
-                raise self.failure(message)
+                self.failed = self.failure(message)
+                raise MetricError(self.failed, message.sender)
         raise self._party.unexpected(message)
 
     def collect(self, answer: SquaredErrors) -> list[Message]:
@@ -60,21 +72,33 @@ class VerifiableAggregator:
         count = len(pairs(evaluation.models))
         self._party.key.check(answer.values, count, answer.sender)
         self._answers[answer.sender] = answer
-        if len(self._answers) < len(self._validators):
+        return [] if self.awaited else self._have_opened(evaluation)
+
+    def drop(self, validator: str) -> list[Message]:
+        """Go on without a validator."""
+        was_awaited = validator in self.awaited
+        self._validators = tuple(other for other in self._validators if other != validator)
+        if not was_awaited or self.awaited or not self._validators or self._evaluation is None:
             return []
+        return self._have_opened(self._evaluation)
+
+    def _have_opened(self, evaluation: Evaluation) -> list[Message]:
         content = {"evaluation": evaluation.number, "scale": evaluation.scale, "models": evaluation.models, "rows": sum(self._rows)}
-        self.opened = sums = total(self._party.key, self._values, count)
+        self.opened = sums = total(self._party.key, self._values, len(pairs(evaluation.models)))
         return [self._party.say(OpenSums, self._party.buyer, evaluation.round, **content, sums=sums)]
 
-    def failure(self, failed: MeasurementFailed) -> MetricError:
-        """A zero test failed twice, so the request cannot go on; the buyer or the validator answered wrongly."""
+    def failure(self, failed: MeasurementFailed) -> str:
+        """A zero test failed twice, so the request cannot go on; the buyer or the validator answered wrongly.
+
+        Raises:
+            MessageError: its sender has no measurement to report.
+        """
         self._current(failed, failed.evaluation)
         if failed.sender not in self._validators or failed.sender in self._answers:
             raise self._party.unexpected(failed, "it is not a validator, or has answered")
-        return MetricError(
+        return (
             f"measurement {failed.evaluation} failed: the products of {self._party.buyer} did not pass the zero test of "
-            f"{failed.sender}, neither packed nor unpacked. One of the two did not compute what it should, so the request fails",
-            failed.sender,
+            f"{failed.sender}, neither packed nor unpacked. One of the two did not compute what it should, so the request fails"
         )
 
     def finish(self, answer: OpenedSums) -> tuple[list[Message], Finished]:
@@ -84,7 +108,7 @@ class VerifiableAggregator:
             MetricError: the opening does not hold.
         """
         evaluation = self._current(answer, answer.evaluation)
-        if len(self._answers) < len(self._validators):
+        if self.awaited:
             raise self._party.unexpected(answer, "nothing was to be opened yet")
         content = {
             "evaluation": evaluation.number,

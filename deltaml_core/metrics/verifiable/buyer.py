@@ -10,7 +10,7 @@ from deltaml_core.measurement import pairs
 from deltaml_core.messages import MaskedErrors, Message, OpenedSums, OpenSums, Products, ZeroTest, ZeroTestAnswer
 from deltaml_core.metrics.verifiable.opened import ATTEMPTS, range_fault, slots_of
 from deltaml_core.party import Party
-from deltaml_core.schedule import MAXIMUM_PARTIES, MAXIMUM_ROWS_BITS, SECRET_BITS, measurements, most_measurements
+from deltaml_core.schedule import MAXIMUM_PARTIES, MAXIMUM_ROWS_BITS, SECRET_BITS, measurements, most_measurements, rests_on
 from deltaml_core.schemes.base import PrivateKey
 
 
@@ -24,8 +24,10 @@ class VerifiableBuyer:
         self._party = party
         self._key = key
         self._due: Counter[tuple[int, int]] = Counter()
+        self._once_more: Counter[tuple[int, int]] = Counter()
         for subject, due in measurements(party.terms, party.steps).items():
             self._due.update(dict.fromkeys(due, most_measurements(party.terms)[subject]))
+            self._once_more.update(measurement for measurement in due if rests_on(party.terms, subject, measurement[0]))
         self._begun: defaultdict[tuple[str, str, int, int], set[int]] = defaultdict(set)
         self._answered: set[tuple[str, str, int, int]] = set()
 
@@ -39,6 +41,10 @@ class VerifiableBuyer:
             case OpenSums():
                 return self.open(message)
         raise self._party.unexpected(message)
+
+    def drop_validator(self) -> None:
+        """What a result rests on may be measured once more, on the rows of the others, and nothing else may."""
+        self._due.update(self._once_more)
 
     def multiply(self, asked: MaskedErrors) -> list[Message]:
         """Return the products of the masked vectors, under new encryption."""
@@ -102,14 +108,15 @@ class VerifiableBuyer:
 
     def _scheduled(self, asked: Message, evaluation: int, scale: int) -> None:
         """Keep to the schedule's number of measurements: whoever may have any number of them opened has the model decrypted."""
-        begun = self._begun[asked.kind, asked.sender, asked.round, scale]
+        begun = self._begun.get((asked.kind, asked.sender, asked.round, scale), set())
         if len(begun | {evaluation}) > self._due[asked.round, scale]:
             raise self._party.unexpected(asked, f"another measurement at {scale} bits is not on the schedule")
-        begun.add(evaluation)
 
     def _once(self, asked: MaskedErrors | ZeroTest | OpenSums, evaluation: int, attempt: int) -> None:
-        """Answer nothing twice, and no third attempt: every answer is a measurement's worth of information."""
+        """Answer nothing twice, and no third attempt: every answer is a measurement's worth of information, a refusal to open as well."""
         token = (asked.kind, asked.sender, evaluation, attempt)
         if not 1 <= attempt <= ATTEMPTS or token in self._answered:
             raise self._party.unexpected(asked, f"measurement {evaluation} was answered before")
         self._answered.add(token)
+        if not isinstance(asked, ZeroTest):
+            self._begun[asked.kind, asked.sender, asked.round, asked.scale].add(evaluation)

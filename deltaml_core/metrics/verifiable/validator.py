@@ -125,9 +125,9 @@ class VerifiableValidator:
     def conclude(self, answer: ZeroTestAnswer) -> list[Message]:
         """Send the squared errors on if the zero test held; repeat it once, unpacked, if it did not."""
         attempt = self._current(answer, answer.evaluation, answer.attempt)
-        tested = self._tested.pop(answer.evaluation, None)
-        if tested is None:
+        if answer.evaluation not in self._tested:
             raise self._party.unexpected(answer, "no zero test was asked for")
+        tested = self._tested.pop(answer.evaluation)
         key, asked = self._party.key, attempt.asked
         if len(answer.randomness) != 1 or not key.verify(tested.zero[0], Opening(0, answer.randomness[0])):
             if attempt.number < ATTEMPTS:

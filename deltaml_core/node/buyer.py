@@ -1,0 +1,221 @@
+"""A Model Buyer's node: posts requests, decrypts what the protocol asks it to, and receives the model it paid for.
+
+Its decryption keys lie in its home, encrypted under the wallet's password; in the clear they are in this process only.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import secrets
+from collections.abc import Sequence
+
+from deltaml_core import schemes
+from deltaml_core.buyer import ModelBuyer, initial_weights
+from deltaml_core.chain.events import RequestCreated
+from deltaml_core.chain.marketplace import Marketplace
+from deltaml_core.chain.result import check_key_length, proof_hash
+from deltaml_core.chain.types import MetricsKind, Request, Role, Status, Terms, modulus_hash
+from deltaml_core.chain.wallet import SCRYPT_ITERATIONS, Wallet
+from deltaml_core.errors import NodeError
+from deltaml_core.messages import FinalModel, Message
+from deltaml_core.node.base import Node
+from deltaml_core.node.home import Home
+from deltaml_core.node.lines import Connect, Lines
+from deltaml_core.node.offer import Offer
+from deltaml_core.node.seat import Seat
+from deltaml_core.party import Party
+from deltaml_core.randomness import Replayable
+from deltaml_core.schedule import schedule
+from deltaml_core.terms import RequestDocument
+from deltaml_core.transcript import ciphertexts_hash
+
+log = logging.getLogger(__name__)
+
+
+class BuyerNode(Node):
+    """A model buyer."""
+
+    role = Role.MODEL_BUYER
+    patience_seconds = 0.0
+
+    def __init__(
+        self,
+        home: Home,
+        wallet: Wallet,
+        marketplace: Marketplace,
+        connect: Connect,
+        password: str,
+        offers: Sequence[Offer] = (),
+        *,
+        confirms: bool = False,
+        description: str = "",
+        withdraws: bool = True,
+        iterations: int = SCRYPT_ITERATIONS,
+    ) -> None:
+        """Open the store.
+
+        Args:
+            home, wallet, marketplace, description, withdraws: as for every node.
+            connect: how an aggregator is reached.
+            password: what the decryption keys are encrypted under.
+            offers: what to post, unless it was posted before.
+            confirms: whether a submitted result is confirmed at once; otherwise the challenge window passes first.
+            iterations: scrypt's work factor for new keys.
+        """
+        super().__init__(home, wallet, marketplace, description, withdraws=withdraws)
+        self._password = password
+        self._offers = tuple(offers)
+        self._confirms = confirms
+        self._iterations = iterations
+        self._roles: dict[int, ModelBuyer] = {}
+        self._lines = Lines(wallet.address, marketplace, self.mail, connect, self.seat, self.fail)
+
+    def post(self, offer: Offer) -> int:
+        """Post a request and lock its escrow, once: the same offer again gives the same number.
+
+        Raises:
+            TermsError, ScaleBudgetError: the key does not fit the terms; nothing was posted.
+            NodeError: the contract refused it, and why.
+            InsufficientFundsError, ChainError: the chain did.
+        """
+        name = f"offer {offer.token}"
+        prepared = self.book.fact(name)
+        if prepared is None:
+            prepared = self._prepare(offer)
+            self.book.note_fact(name, prepared)
+        document = RequestDocument.from_json(prepared["document"])
+        zeros = schemes.public_key(document.terms.scheme, document.modulus)
+        terms = Terms(
+            aggregator=offer.aggregator,
+            model_kind=document.terms.model,
+            metrics_kind=MetricsKind.NOISE if document.terms.metrics == "noise" else MetricsKind.VERIFIABLE,
+            min_owners=offer.minimum_owners,
+            max_owners=offer.maximum_owners,
+            acceptance_deadline=prepared["acceptance_deadline"],
+            training_deadline=prepared["training_deadline"],
+            challenge_window=offer.challenge_seconds,
+            minimum_reward_wei=offer.minimum_reward_wei,
+            trainers_bps=offer.trainers_bps,
+            validators_bps=offer.validators_bps,
+            aggregator_bps=offer.aggregator_bps,
+            modulus_hash=modulus_hash(document.modulus),
+            initial_model_hash=ciphertexts_hash(zeros.zeros(document.terms.weights), zeros),
+            key_proof_hash=proof_hash(document),
+            validators=offer.validators,
+        )
+        receipt = self.journal.once(
+            name, lambda wallet: self.marketplace.create_request(wallet, terms, document.to_json(), offer.escrow_wei)
+        )
+        (created,) = (event for event in receipt.events if isinstance(event, RequestCreated))
+        self._read(created.id)
+        return created.id
+
+    def _prepare(self, offer: Offer) -> dict[str, str | int]:
+        check_key_length(offer.terms)
+        log.info("makes a key of %d bits", offer.terms.key_bits)
+        key = schemes.generate(offer.terms.scheme, offer.terms.key_bits)
+        schedule(offer.terms, key.public.capacity)
+        path = self.home.keep_key(key, offer.terms.scheme, self._password, iterations=self._iterations)
+        self.book.note_key(f"decryption key of offer {offer.token}", str(path.relative_to(self.home.path)))
+        deadline = self.marketplace.now() + offer.acceptance_seconds
+        document = RequestDocument(offer.terms, key.public.modulus, key.prove_modulus())
+        return {"document": document.to_json(), "acceptance_deadline": deadline, "training_deadline": deadline + offer.training_seconds}
+
+    def _begin(self) -> None:
+        super()._begin()
+        for offer in self._offers:
+            log.info("request %d is posted, with %d wei in escrow", self.post(offer), offer.escrow_wei)
+
+    def _concerns(self, request: Request) -> bool:
+        return request.buyer == self.wallet.address
+
+    def _consider(self, request: Request) -> None:
+        match request.status:
+            case Status.TRAINING | Status.SUBMITTED:
+                self._work(request)
+                if request.status is Status.SUBMITTED and self._confirms:
+                    self.do(f"confirm {request.id}", lambda wallet: self.marketplace.confirm(wallet, request.id), request)
+            case Status.SETTLED:
+                self._receive(request)
+                self._withdraw(request)
+            case Status.FAILED | Status.CANCELLED:
+                self._lines.release(str(request.id))
+                self._withdraw(request)
+        self._move_on(request)
+
+    def _work(self, request: Request) -> None:
+        self._take_seat(request)
+        if str(request.id) in self._seats:
+            self._lines.need(request.aggregator, str(request.id))
+
+    def _receive(self, request: Request) -> None:
+        if self.home.model(request.id).exists():
+            self._lines.release(str(request.id))
+            return
+        self._work(request)
+        role = self._roles.get(request.id)
+        if role is None:
+            return
+        self._settle(request, role)
+        if role.model is not None:
+            self._write_model(request, role)
+
+    def _settle(self, request: Request, role: ModelBuyer) -> None:
+        statement = self.marketplace.submitted(request.id)
+        if statement is None:
+            raise NodeError(f"the chain shows no result of request {request.id}, which it says is settled")
+        role.settled(statement.weights_hash)
+
+    def _write_model(self, request: Request, role: ModelBuyer) -> None:
+        assert role.model is not None
+        terms = self.document(request).terms
+        content = {
+            "request": request.id,
+            "model": terms.model,
+            "features": [column.name for column in terms.requirements.features],
+            "target": terms.requirements.target.name,
+            "coefficients": role.model[:-1].tolist(),
+            "intercept": float(role.model[-1]),
+        }
+        path = self.home.model(request.id)
+        unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+        with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            json.dump(content, file, indent=2)
+        os.replace(unfinished, path)
+        log.info("the model is in %s", path, extra={"request": str(request.id)})
+
+    def _is_finished(self, request: Request) -> bool:
+        received = request.status is not Status.SETTLED or self.home.model(request.id).exists()
+        return received and super()._is_finished(request)
+
+    def _sit(self, request: Request, party: Party, randomness: Replayable, nonce: bytes) -> Seat:
+        document = self.document(request)
+        key = self.home.key(document.modulus, document.terms.scheme, self._password).drawing_from(randomness)
+        role = ModelBuyer(party, key, initial_weights(document.terms, key), request.validators)
+        self._roles[request.id] = role
+        if request.status is Status.SETTLED:
+            self._settle(request, role)
+
+        def prepare(message: Message, digest: bytes, number: int) -> None:
+            if isinstance(message, FinalModel):
+                self._learn_settlement(request.id)
+
+        seat = Seat(party.request, role, self.wallet, self.mail, randomness, prepare=prepare)
+        seat.resume([role.start()])
+        self.book.note_request(request.id, seat="buyer")
+        return seat
+
+    def _learn_settlement(self, number: int) -> None:
+        """A model may come before this node has looked at the chain again."""
+        with self._lock:
+            self._read_chain()
+            request = self._requests.get(number)
+            if request is not None and request.status is Status.SETTLED and number in self._roles:
+                self._settle(request, self._roles[number])
+
+    def _end(self) -> None:
+        self._lines.close()
+        super()._end()
+
