@@ -48,7 +48,7 @@ class ModelBuyer:
 
         Args:
             party: the seat.
-            key: it never leaves this object.
+            key: it never leaves this object, which draws from the seat's randomness with it.
             initial: the weights to start from; `initial_weights` makes them, and owners accept no others.
             validators: who measures.
 
@@ -59,12 +59,12 @@ class ModelBuyer:
         if key.public.bits != party.terms.key_bits:
             raise TermsError(f"the terms state a key of {party.terms.key_bits} bits, but it has {key.public.bits}")
         self._party = party
-        self._key = key
+        self._key = key.drawing_from(party.randomness)
         self._initial = initial
         self._validators = frozenset(validators)
         self._final_scale = final_scale(party.steps)
-        self._metrics = buyer_part(party, key)
-        self._refresh = BuyerRefresh(party, key)
+        self._metrics = buyer_part(party, self._key)
+        self._refresh = BuyerRefresh(party, self._key)
         self._dropped: set[str] = set()
         self._settled: bytes | None = None
         self.model: Array | None = None

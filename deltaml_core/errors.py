@@ -80,6 +80,10 @@ class PublicKeyError(DeltaMLError, ValueError):
     """A public key is malformed or shorter than the terms state."""
 
 
+class RandomnessError(DeltaMLError, ValueError):
+    """A seat's random numbers were asked for out of order, so they would repeat or be nobody's."""
+
+
 class MetricError(MessageError):
     """A metric does not follow from what was opened: somebody misreported it."""
 

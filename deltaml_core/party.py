@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from deltaml_core.errors import MessageError
 from deltaml_core.messages import Message
+from deltaml_core.randomness import SYSTEM, Randomness
 from deltaml_core.schedule import Step, schedule
 from deltaml_core.schemes import public_key
 from deltaml_core.schemes.base import Ciphertexts, PublicKey
@@ -28,6 +29,7 @@ class Party:
         key: the buyer's public key, with randomness of this party's own.
         buyer: the Model Buyer's name.
         aggregator: the Federated Aggregator's.
+        randomness: what everything drawn at this seat is drawn from; the key's as well.
     """
 
     request: str
@@ -36,18 +38,21 @@ class Party:
     key: PublicKey
     buyer: str
     aggregator: str
+    randomness: Randomness = SYSTEM
 
     @classmethod
-    def take(cls, request: str, name: str, document: RequestDocument, buyer: str, aggregator: str) -> Party:
+    def take(
+        cls, request: str, name: str, document: RequestDocument, buyer: str, aggregator: str, *, randomness: Randomness = SYSTEM
+    ) -> Party:
         """Take a seat at a posted request, after checking the stranger's key.
 
         Raises:
             PublicKeyError: the modulus is not of the stated length, or not proven fit.
             TermsError: the scheme is not known.
         """
-        key = public_key(document.terms.scheme, document.modulus)
+        key = public_key(document.terms.scheme, document.modulus, randomness)
         key.check_modulus(document.terms.key_bits, document.proof)
-        return cls(request, name, document.terms, key, buyer, aggregator)
+        return cls(request, name, document.terms, key, buyer, aggregator, randomness)
 
     @cached_property
     def steps(self) -> tuple[Step, ...]:

@@ -13,7 +13,6 @@ ciphertexts. (The thesis's system had the buyer decrypt, round and re-encrypt th
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Sequence
 from typing import ClassVar, Protocol
 
@@ -57,8 +56,9 @@ def draw_masks(party: Party, asked: AskMasks, *, trains: bool) -> Masks:
     if (asked.round, asked.scale) not in _scheduled(party):
         raise party.unexpected(asked, f"a refresh at {asked.scale} bits is not on the schedule")
     count, drop = party.terms.weights, asked.scale - party.terms.base_scale
-    high = party.key.encrypt([secrets.randbits(high_mask_bits(party.terms, asked.scale)) for _ in range(count)])
-    low = party.key.encrypt([secrets.randbits(drop) for _ in range(count)]) if trains else ()
+    draw = party.randomness.randbits
+    high = party.key.encrypt([draw(high_mask_bits(party.terms, asked.scale)) for _ in range(count)])
+    low = party.key.encrypt([draw(drop) for _ in range(count)]) if trains else ()
     return party.say(Masks, asked.sender, asked.round, high=high, low=low)
 
 

@@ -23,6 +23,7 @@ from deltaml_core.errors import CiphertextError, MessageError
 from deltaml_core.messages import Message
 from deltaml_core.owner import Trainer, Validator
 from deltaml_core.party import Party
+from deltaml_core.randomness import SYSTEM, Randomness
 from deltaml_core.schemes.base import PrivateKey
 from deltaml_core.statistics import Dataset
 from deltaml_core.terms import RequestDocument, TrainingTerms
@@ -109,10 +110,11 @@ def terms_for(shards: Sequence[Shard], **changes: Any) -> TrainingTerms:
     return TrainingTerms(requirements=ranges, contributions="leave_one_out", **{**terms, **changes})
 
 
-def seat(terms: TrainingTerms, name: str, request: str = "request-1") -> Party:
+def seat(terms: TrainingTerms, name: str, request: str = "request-1", randomness: Randomness = SYSTEM) -> Party:
     """A party with its own public key object, as every participant has."""
     key = key_pair(terms.scheme, terms.key_bits)
-    return Party(request, name, terms, schemes.public_key(terms.scheme, key.public.modulus), "buyer", "aggregator")
+    public = schemes.public_key(terms.scheme, key.public.modulus, randomness)
+    return Party(request, name, terms, public, "buyer", "aggregator", randomness)
 
 
 @dataclass(frozen=True)
@@ -139,20 +141,21 @@ class Stage:
         self.validators, self.trainers = names[1:3], [names[0], *names[3:]]
         data = {name: Dataset.of(X, y) for name, (X, y) in zip(names, self.shards, strict=True)}
         key = key_pair(self.terms.scheme, self.terms.key_bits)
-        self.buyer = ModelBuyer(seat(self.terms, "buyer"), key, initial_weights(self.terms, key), self.validators)
-        self.aggregator = Aggregator(seat(self.terms, "aggregator"), self.trainers, self.validators, self.record())
-        owners: dict[str, Trainer | Validator] = {
-            name: Trainer(seat(self.terms, name), data[name], self.validators) for name in self.trainers
-        }
+        self.buyer = ModelBuyer(self.seat("buyer"), key, initial_weights(self.terms, key), self.validators)
+        self.aggregator = Aggregator(self.seat("aggregator"), self.trainers, self.validators, self.record())
+        owners: dict[str, Trainer | Validator] = {name: Trainer(self.seat(name), data[name], self.validators) for name in self.trainers}
         owners |= {
-            name: Validator(seat(self.terms, name), data[name], validators=self.validators, trainers=self.trainers)
-            for name in self.validators
+            name: Validator(self.seat(name), data[name], validators=self.validators, trainers=self.trainers) for name in self.validators
         }
         self.roles: dict[str, Any] = {**owners, "buyer": self.buyer, "aggregator": self.aggregator}
         self.waiting: deque[Message] = deque(owner.ready() for owner in owners.values())
         self.waiting.append(self.buyer.start())
         self.delivered: list[Message] = []
         self._delivers = False
+
+    def seat(self, name: str) -> Party:
+        """A seat at this run."""
+        return seat(self.terms, name)
 
     def record(self) -> Transcript:
         """An empty transcript of this run."""

@@ -11,7 +11,6 @@ measurements the buyer, who also sees the weights at every refresh, can solve fo
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Sequence
 from fractions import Fraction
 from typing import ClassVar
@@ -155,7 +154,7 @@ class NoiseAggregator:
         packed: list[int] = []
         for validator in self._validators:
             residuals = self._residuals[validator]
-            noise = [secrets.randbits(slots.value_bits + MASK_BITS) for _ in range(residuals.rows)]
+            noise = [self._party.randomness.randbits(slots.value_bits + MASK_BITS) for _ in range(residuals.rows)]
             packed += self._party.key.add_plain(residuals.packed, slots.join_all(noise))
             self._noise += noise
         self.opened = tuple(packed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import threading
 import time
@@ -10,14 +11,11 @@ from enum import StrEnum
 from typing import Protocol
 
 from deltaml_core.aggregator import Aggregator
-from deltaml_core.chain.marketplace import Marketplace
 from deltaml_core.chain.result import opening_of, statement_of
 from deltaml_core.chain.types import Request, Role, Status
-from deltaml_core.chain.wallet import Wallet
 from deltaml_core.errors import ChainError, DeltaMLError
-from deltaml_core.node.base import Node
+from deltaml_core.node.base import Identity, Node
 from deltaml_core.node.desk import Desk
-from deltaml_core.node.home import Home
 from deltaml_core.node.seat import Seat
 from deltaml_core.party import Party
 from deltaml_core.randomness import Replayable
@@ -53,25 +51,15 @@ class AggregatorNode(Node):
     role = Role.FEDERATED_AGGREGATOR
     patience_seconds = 60.0
 
-    def __init__(
-        self,
-        home: Home,
-        wallet: Wallet,
-        marketplace: Marketplace,
-        server: Callable[[AggregatorNode], Server],
-        *,
-        rule: TakeOnRule = TakeOnRule.ASK,
-        description: str = "",
-        withdraws: bool = True,
-    ) -> None:
+    def __init__(self, identity: Identity, server: Callable[[AggregatorNode], Server], *, rule: TakeOnRule = TakeOnRule.ASK) -> None:
         """Open the store.
 
         Args:
-            home, wallet, marketplace, description, withdraws: as for every node; the description says where it is reached.
-            server: makes what lets participants in, which asks this node for its `mail` and for `participants`.
+            identity: who it is; its description says where it is reached (`lines.description`).
+            server: makes what lets participants in, which asks this node for its `mail` and for its `participants`.
             rule: how requests are answered.
         """
-        super().__init__(home, wallet, marketplace, description, withdraws=withdraws)
+        super().__init__(identity)
         self._server = server(self)
         self._rule = rule
         self._desks: dict[int, Desk] = {}
@@ -168,11 +156,10 @@ class AggregatorNode(Node):
     def _attend(self, request: Request, desk: Desk) -> None:
         """Put new errors on record, go on without who is silent, submit what the validators stand for."""
         role = desk.aggregator
-        for index in range(self._recorded.get(request.id, 0), len(role.history)):
-            number, metric = role.history[index]
-            if self.do(
-                f"metric {request.id} {index}", lambda wallet: self.marketplace.record_metric(wallet, request.id, number, metric.units)
-            ):
+        recorded = self._recorded.get(request.id, 0)
+        for index, (number, metric) in enumerate(role.history[recorded:], start=recorded):
+            record = functools.partial(self.marketplace.record_metric, request_id=request.id, round_number=number, mse=metric.units)
+            if self.do(f"metric {request.id} {index}", record):
                 self._recorded[request.id] = index + 1
         for owner in desk.silent(self.document(request).terms.owner_timeout, time.time(), self._started):
             if (request.id, owner) not in self._dropped:

@@ -12,6 +12,7 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import ClassVar
 
 from deltaml_core.chain.events import RequestEvent
@@ -49,6 +50,25 @@ FINAL = frozenset({Status.SETTLED, Status.CANCELLED, Status.FAILED})
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Identity:
+    """Who a node is and where it works.
+
+    Attributes:
+        home: where it lives.
+        wallet: unlocked.
+        marketplace: the contract, through a connection of its own.
+        description: what the registry on the chain shows of it.
+        withdraws: whether what it earned is withdrawn at once; otherwise the contract keeps it until somebody does.
+    """
+
+    home: Home
+    wallet: Wallet
+    marketplace: Marketplace
+    description: str = ""
+    withdraws: bool = True
+
+
 class Node(ABC):
     """A participant. `run` returns when `stop` is called, or raises what ended it.
 
@@ -62,26 +82,19 @@ class Node(ABC):
     role: ClassVar[Role]
     patience_seconds: ClassVar[float]
 
-    def __init__(self, home: Home, wallet: Wallet, marketplace: Marketplace, description: str = "", *, withdraws: bool = True) -> None:
+    def __init__(self, identity: Identity) -> None:
         """Open the store.
-
-        Args:
-            home: where the node lives.
-            wallet: unlocked.
-            marketplace: the contract, through the node's own connection.
-            description: what the registry shows of it.
-            withdraws: whether what it earned is withdrawn at once; otherwise it stays in the contract until it is.
 
         Raises:
             StoreError: the home belongs to another wallet, contract or role.
         """
-        self.home, self.wallet, self.marketplace = home, wallet, marketplace
-        self.database = Database(home.store)
+        self.home, self.wallet, self.marketplace = identity.home, identity.wallet, identity.marketplace
+        self._description, self._withdraws = identity.description, identity.withdraws
+        self.database = Database(self.home.store)
         self.mail, self.book = Mail(self.database), Book(self.database)
-        self.journal = Journal(self.database, marketplace, wallet)
-        self.book.claim(address=wallet.address, role=self.role.name, chain=marketplace.chain_id, contract=marketplace.address)
-        self._description = description
-        self._withdraws = withdraws
+        self.journal = Journal(self.database, self.marketplace, self.wallet)
+        chain, contract = self.marketplace.chain_id, self.marketplace.address
+        self.book.claim(address=self.wallet.address, role=self.role.name, chain=chain, contract=contract)
         self._requests: dict[int, Request] = {}
         self._documents: dict[int, RequestDocument] = {}
         self._seats: dict[str, Seat] = {}
@@ -92,7 +105,7 @@ class Node(ABC):
         self._stopping = threading.Event()
         self._failure: BaseException | None = None
         cursor = self.book.fact("cursor")
-        self._stream = EventStream(marketplace, None if cursor is None else Cursor.from_json(cursor))
+        self._stream = EventStream(self.marketplace, None if cursor is None else Cursor.from_json(cursor))
 
     # --- life ---
 
@@ -106,7 +119,7 @@ class Node(ABC):
         with Lease(self.database):
             try:
                 self._begin()
-                log.info("%s %s is at work on contract %s", self.role.name.lower().replace("_", " "), self.wallet.address, self.contract_name)
+                log.info("%s %s is at work on contract %s", self.role_name, self.wallet.address, self.contract_name)
                 reachable = True
                 while not self._stopping.is_set():
                     try:
@@ -135,6 +148,11 @@ class Node(ABC):
         """End the node because of something that happened in another of its threads."""
         self._failure = error
         self.stop()
+
+    @property
+    def role_name(self) -> str:
+        """The role, for people."""
+        return self.role.name.lower().replace("_", " ")
 
     @property
     def contract_name(self) -> str:
@@ -222,6 +240,8 @@ class Node(ABC):
         """Read a request's state, and note it if it concerns this node."""
         request = self.marketplace.request(number)
         if not self._concerns(request):
+            if self._requests.pop(number, None) is not None:
+                self.book.note_request(number, status=request.status.name, seat=ENDED)
             return None
         before = self._requests.get(number)
         if before is None or before.status is not request.status:

@@ -14,14 +14,12 @@ from collections.abc import Sequence
 from deltaml_core import schemes
 from deltaml_core.buyer import ModelBuyer, initial_weights
 from deltaml_core.chain.events import RequestCreated
-from deltaml_core.chain.marketplace import Marketplace
 from deltaml_core.chain.result import check_key_length, proof_hash
 from deltaml_core.chain.types import MetricsKind, Request, Role, Status, Terms, modulus_hash
-from deltaml_core.chain.wallet import SCRYPT_ITERATIONS, Wallet
+from deltaml_core.chain.wallet import SCRYPT_ITERATIONS
 from deltaml_core.errors import NodeError
 from deltaml_core.messages import FinalModel, Message
-from deltaml_core.node.base import Node
-from deltaml_core.node.home import Home
+from deltaml_core.node.base import Identity, Node
 from deltaml_core.node.lines import Connect, Lines
 from deltaml_core.node.offer import Offer
 from deltaml_core.node.seat import Seat
@@ -42,35 +40,31 @@ class BuyerNode(Node):
 
     def __init__(
         self,
-        home: Home,
-        wallet: Wallet,
-        marketplace: Marketplace,
+        identity: Identity,
         connect: Connect,
         password: str,
         offers: Sequence[Offer] = (),
         *,
         confirms: bool = False,
-        description: str = "",
-        withdraws: bool = True,
         iterations: int = SCRYPT_ITERATIONS,
     ) -> None:
         """Open the store.
 
         Args:
-            home, wallet, marketplace, description, withdraws: as for every node.
+            identity: who it is.
             connect: how an aggregator is reached.
             password: what the decryption keys are encrypted under.
             offers: what to post, unless it was posted before.
             confirms: whether a submitted result is confirmed at once; otherwise the challenge window passes first.
             iterations: scrypt's work factor for new keys.
         """
-        super().__init__(home, wallet, marketplace, description, withdraws=withdraws)
+        super().__init__(identity)
         self._password = password
         self._offers = tuple(offers)
         self._confirms = confirms
         self._iterations = iterations
         self._roles: dict[int, ModelBuyer] = {}
-        self._lines = Lines(wallet.address, marketplace, self.mail, connect, self.seat, self.fail)
+        self._lines = Lines(self.wallet.address, self.marketplace, self.mail, connect, self.seat, self.fail)
 
     def post(self, offer: Offer) -> int:
         """Post a request and lock its escrow, once: the same offer again gives the same number.
@@ -192,7 +186,7 @@ class BuyerNode(Node):
 
     def _sit(self, request: Request, party: Party, randomness: Replayable, nonce: bytes) -> Seat:
         document = self.document(request)
-        key = self.home.key(document.modulus, document.terms.scheme, self._password).drawing_from(randomness)
+        key = self.home.key(document.modulus, document.terms.scheme, self._password)
         role = ModelBuyer(party, key, initial_weights(document.terms, key), request.validators)
         self._roles[request.id] = role
         if request.status is Status.SETTLED:
@@ -218,4 +212,3 @@ class BuyerNode(Node):
     def _end(self) -> None:
         self._lines.close()
         super()._end()
-

@@ -12,14 +12,11 @@ from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 
-from deltaml_core.chain.marketplace import Marketplace
 from deltaml_core.chain.result import statement_of
 from deltaml_core.chain.types import Answer, Request, Role, Status
-from deltaml_core.chain.wallet import Wallet
 from deltaml_core.errors import DeltaMLError, NodeError
 from deltaml_core.messages import ApproveResult, Message
-from deltaml_core.node.base import FINAL, Node
-from deltaml_core.node.home import Home
+from deltaml_core.node.base import FINAL, Identity, Node
 from deltaml_core.node.lines import Connect, Lines
 from deltaml_core.node.seat import Seat
 from deltaml_core.node.shelf import Shelf
@@ -50,21 +47,17 @@ class OwnerNode(Node):
 
     def __init__(
         self,
-        home: Home,
-        wallet: Wallet,
-        marketplace: Marketplace,
+        identity: Identity,
         connect: Connect,
         files: Sequence[Path],
         *,
         rule: AnswerRule = AnswerRule.ASK,
         aggregators: Collection[str] = (),
-        description: str = "",
-        withdraws: bool = True,
     ) -> None:
         """Look at the data sets once.
 
         Args:
-            home, wallet, marketplace, description, withdraws: as for every node.
+            identity: who it is.
             connect: how an aggregator is reached.
             files: the data sets, comma-separated with a header.
             rule: how requests are answered.
@@ -73,12 +66,12 @@ class OwnerNode(Node):
         Raises:
             DataError: a file cannot be used.
         """
-        super().__init__(home, wallet, marketplace, description, withdraws=withdraws)
+        super().__init__(identity)
         self.shelf = Shelf(files, self.book)
         self._rule = rule
         self._aggregators = frozenset(aggregators)
         self._releases: dict[str, Releases] = {}
-        self._lines = Lines(wallet.address, marketplace, self.mail, connect, self.seat, self.fail)
+        self._lines = Lines(self.wallet.address, self.marketplace, self.mail, connect, self.seat, self.fail)
 
     def _concerns(self, request: Request) -> bool:
         if self.wallet.address in request.owners:
@@ -172,4 +165,3 @@ class OwnerNode(Node):
     def _end(self) -> None:
         self._lines.close()
         super()._end()
-

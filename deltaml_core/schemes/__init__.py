@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from deltaml_core.errors import TermsError
+from deltaml_core.randomness import SYSTEM, Randomness
 from deltaml_core.schemes.base import PrivateKey, PublicKey
 from deltaml_core.schemes.paillier import PaillierPrivateKey, PaillierPublicKey
 from deltaml_core.schemes.plain import PlainKey
@@ -24,10 +25,10 @@ def generate(scheme: str, bits: int) -> PrivateKey:
     return PaillierPrivateKey.generate(bits) if scheme == "paillier" else PlainKey(bits)
 
 
-def public_key(scheme: str, modulus: int) -> PublicKey:
-    """The public key that a modulus stands for, with randomness of its own: every participant makes its own object."""
+def public_key(scheme: str, modulus: int, randomness: Randomness = SYSTEM) -> PublicKey:
+    """The public key that a modulus stands for. Every participant makes its own object, which draws from its seat's randomness."""
     _check_name(scheme)
-    return PaillierPublicKey(modulus) if scheme == "paillier" else PlainKey(modulus.bit_length())
+    return PaillierPublicKey(modulus, randomness) if scheme == "paillier" else PlainKey(modulus.bit_length())
 
 
 def private_key(scheme: str, secret: bytes) -> PrivateKey:

@@ -16,6 +16,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from deltaml_core.randomness import Randomness
+
 Ciphertexts = tuple[int, ...]
 
 
@@ -124,6 +126,9 @@ class PrivateKey(Protocol):
     @property
     def public(self) -> PublicKey:
         """The key that may be shown to everybody."""
+
+    def drawing_from(self, randomness: Randomness) -> PrivateKey:
+        """The same key, its randomness and its public key's from there."""
 
     def encrypt(self, values: Sequence[int]) -> Ciphertexts:
         """Encrypt signed integers with full fresh randomness, faster than the public key can."""

@@ -8,7 +8,6 @@ the inverted base; one modular inversion serves all bases (Montgomery's trick).
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -65,7 +64,6 @@ class FixedBase:
 
     def __init__(self, base: int, modulus: int, bits: int, window: int = 7) -> None:
         """Precompute; the cost is that of about `2**window * bits / window` multiplications."""
-        self.bits = bits
         self._modulus = mpz(modulus)
         self._window = window
         self._columns: list[list[mpz]] = []
@@ -76,10 +74,6 @@ class FixedBase:
                 column.append(column[-1] * unit % self._modulus)
             self._columns.append(column)
             unit = column[-1] * unit % self._modulus
-
-    def random_power(self) -> mpz:
-        """`base ** a` for a fresh a of `bits` bits that nobody keeps."""
-        return self.power(secrets.randbits(self.bits))
 
     def power(self, exponent: int) -> mpz:
         """`base ** exponent`, for an exponent of at most `bits` bits."""

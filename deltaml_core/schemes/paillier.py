@@ -11,7 +11,6 @@ powers `h**a` of a random n-th power `h = (-x**2)**n` (Damgård, Jurik & Nielsen
 from __future__ import annotations
 
 import hashlib
-import secrets
 from collections.abc import Sequence
 from functools import cached_property
 
@@ -21,6 +20,7 @@ from gmpy2 import mpz
 from phe.paillier import generate_paillier_keypair
 
 from deltaml_core.errors import CiphertextError, PublicKeyError, TermsError
+from deltaml_core.randomness import SYSTEM, Randomness
 from deltaml_core.schemes import modulus_proof
 from deltaml_core.schemes.base import Ciphertexts, LinearMap, Opening
 from deltaml_core.schemes.multiexp import ExponentMatrix, FixedBase, multiply
@@ -40,8 +40,8 @@ class PaillierPublicKey:
 
     scheme = "paillier"
 
-    def __init__(self, modulus: int) -> None:
-        """Make the modulus usable. Each participant makes its own object: its randomness is its own.
+    def __init__(self, modulus: int, randomness: Randomness = SYSTEM) -> None:
+        """Make the modulus usable. Each participant makes its own object: `randomness` is its own.
 
         Raises:
             PublicKeyError: the modulus cannot be a Paillier modulus.
@@ -51,6 +51,7 @@ class PaillierPublicKey:
             raise PublicKeyError(f"a Paillier modulus is odd and has at least {SMALLEST_KEY_BITS} bits; this one is {fault}")
         self._n = mpz(modulus)
         self._n_squared = self._n * self._n
+        self._randomness = randomness
 
     @property
     def bits(self) -> int:
@@ -69,14 +70,20 @@ class PaillierPublicKey:
 
     @cached_property
     def _zeros(self) -> FixedBase:
-        return self._powers_of(mpz(secrets.randbelow(self.modulus - 2) + 2))
+        """Of an x that this object draws once, for this modulus."""
+        drawn = self._randomness.fixed(b"DeltaML short randomness v1" + self._modulus_bytes)
+        return self._powers_of(mpz(drawn.randbelow(self.modulus - 2) + 2))
 
     @cached_property
     def _agreed_zeros(self) -> FixedBase:
         """As `_zeros`, of an x that follows from the modulus."""
         length = (self.bits + SHORT_RANDOMNESS_BITS) // 8
-        digest = hashlib.shake_256(b"DeltaML base v1" + self.modulus.to_bytes((self.bits + 7) // 8)).digest(length)
+        digest = hashlib.shake_256(b"DeltaML base v1" + self._modulus_bytes).digest(length)
         return self._powers_of(int.from_bytes(digest) % self._n)
+
+    @property
+    def _modulus_bytes(self) -> bytes:
+        return self.modulus.to_bytes((self.bits + 7) // 8)
 
     def _powers_of(self, x: mpz) -> FixedBase:
         h = gmpy2.powmod(-x * x % self._n_squared, self._n, self._n_squared)
@@ -117,10 +124,9 @@ class PaillierPublicKey:
 
     def add_plain(self, values: Sequence[int], addends: Sequence[int]) -> Ciphertexts:
         """Add known integers and re-randomise."""
-        return tuple(
-            int(mpz(value) * self._power_of_g(addend) % self._n_squared * self._zeros.random_power() % self._n_squared)
-            for value, addend in zip(values, addends, strict=True)
-        )
+        exponents = [self._randomness.randbits(SHORT_RANDOMNESS_BITS) for _ in values]
+        zeros = map(self._zeros.power, exponents)
+        return tuple(int(value * zero % self._n_squared) for value, zero in zip(self.shift(tuple(values), addends), zeros, strict=True))
 
     def rerandomise(self, values: Ciphertexts) -> Ciphertexts:
         """The same plaintexts under new randomness."""
@@ -164,7 +170,7 @@ class PaillierPublicKey:
             return False
         if not openings:
             return True
-        weights = [secrets.randbits(BATCH_BITS) | 1 for _ in openings]
+        weights = [SYSTEM.randbits(BATCH_BITS) | 1 for _ in openings]  # nobody may foresee them, and nothing is sent that holds them
         (combined,) = self.combine(self.prepare([weights]), ciphertexts)
         randomness = multiply([opening.randomness for opening in openings], self.prepare([weights]), self._n)[0]
         plaintext = sum(weight * opening.plaintext for weight, opening in zip(weights, openings, strict=True))
@@ -182,10 +188,11 @@ class PaillierPublicKey:
 class PaillierPrivateKey:
     """The factorisation of n. It stays in the Model Buyer's process; `repr` shows nothing of it."""
 
-    def __init__(self, key: phe.PaillierPrivateKey) -> None:
-        """Wrap phe's private key."""
+    def __init__(self, key: phe.PaillierPrivateKey, randomness: Randomness = SYSTEM) -> None:
+        """Wrap phe's private key; `randomness` is what it encrypts with."""
         self._key = key
-        self._public = PaillierPublicKey(key.public_key.n)
+        self._randomness = randomness
+        self._public = PaillierPublicKey(key.public_key.n, randomness)
         self._p_squared, self._q_squared = mpz(key.p) ** 2, mpz(key.q) ** 2
         self._n_squared = self._p_squared * self._q_squared
         self._q_inverse = gmpy2.invert(key.q, key.p)
@@ -212,6 +219,10 @@ class PaillierPrivateKey:
     def public(self) -> PaillierPublicKey:
         """The key that may be shown to everybody."""
         return self._public
+
+    def drawing_from(self, randomness: Randomness) -> PaillierPrivateKey:
+        """The same key with another source of randomness."""
+        return PaillierPrivateKey(self._key, randomness)
 
     def encrypt(self, values: Sequence[int]) -> Ciphertexts:
         """Encrypt with uniform randomness: an n-th power mod p**2 is an s**p, and likewise for q."""
@@ -268,6 +279,6 @@ class PaillierPrivateKey:
 
     def _random_nth_power(self) -> mpz:
         p, q = mpz(self._key.p), mpz(self._key.q)
-        mod_p = gmpy2.powmod(secrets.randbelow(int(p) - 1) + 1, p, self._p_squared)
-        mod_q = gmpy2.powmod(secrets.randbelow(int(q) - 1) + 1, q, self._q_squared)
+        mod_p = gmpy2.powmod(self._randomness.randbelow(int(p) - 1) + 1, p, self._p_squared)
+        mod_q = gmpy2.powmod(self._randomness.randbelow(int(q) - 1) + 1, q, self._q_squared)
         return mod_q + self._q_squared * ((mod_p - mod_q) * self._q_squared_inverse % self._p_squared)

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from deltaml_core.errors import CiphertextError, PublicKeyError
+from deltaml_core.randomness import Randomness
 from deltaml_core.schemes.base import Ciphertexts, LinearMap, Opening
 
 
@@ -36,6 +37,10 @@ class PlainKey:
     @property
     def public(self) -> PlainKey:
         """Itself: there is nothing to hide."""
+        return self
+
+    def drawing_from(self, randomness: Randomness) -> PlainKey:
+        """Itself: it draws nothing."""
         return self
 
     @property

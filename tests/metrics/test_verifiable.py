@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom, ks_2samp
 
+from deltaml_core import randomness as randomness_module
 from deltaml_core import schedule as schedule_module
 from deltaml_core.contributions import GramErrors
 from deltaml_core.errors import MetricError
@@ -237,7 +238,7 @@ class Seeded(random.Random):
 
 def patched(monkeypatch: pytest.MonkeyPatch, seed: int, **sizes: int) -> None:
     """Seeded randomness, and MASK_BITS or SECRET_BITS of another size wherever they are used."""
-    monkeypatch.setattr(validator_module, "secrets", Seeded(seed))
+    monkeypatch.setattr(randomness_module, "secrets", Seeded(seed))
     modules: tuple[ModuleType, ...] = (schedule_module, validator_module, buyer_module, aggregator_module)
     for name, bits in sizes.items():
         users = [module for module in modules if hasattr(module, name)]

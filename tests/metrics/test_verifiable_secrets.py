@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -57,12 +58,34 @@ def test_no_role_imports_what_makes_up_data() -> None:
             assert not {module for module in modules if set(module.split(".")) & APART}, place
 
 
-def test_keys_masks_and_secrets_come_from_the_system() -> None:
-    """Every module that draws something secret draws it from `secrets`."""
-    drawing = {
-        place for place, tree in sources() if any(isinstance(n, ast.Import) and n.names[0].name == "secrets" for n in ast.walk(tree))
+OF_A_SEAT = ("owner.py", "aggregator.py", "buyer.py", "told.py", "refresh.py", "metrics/", "schemes/")
+"""What handles a seat's messages: whatever is drawn there, a rebuilt seat must be able to draw once more."""
+
+
+def uses(tree: ast.Module, *names: str) -> list[str]:
+    """Where the tree takes something from one of these modules or objects."""
+    taken = [n for n in ast.walk(tree) if isinstance(n, ast.Attribute) and isinstance(n.value, ast.Name) and n.value.id in names]
+    imported = [n for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) and n.module in names]
+    return [ast.unparse(n) for n in (*taken, *imported)]
+
+
+def test_keys_names_and_seeds_come_from_the_system() -> None:
+    drawing = {place for place, tree in sources() if uses(tree, "secrets")}
+    assert {"randomness.py", "signatures.py", "transcript.py", "training.py", "chain/wallet.py"} <= drawing
+
+
+def test_what_handles_messages_draws_from_its_seat_only() -> None:
+    """Not from the system; but nobody may foresee the weights that openings are checked under, and they are sent to nobody."""
+    past_the_seat = {
+        place: found for place, tree in sources() if place.startswith(OF_A_SEAT) and (found := uses(tree, "secrets", "os", "SYSTEM"))
     }
-    assert {"metrics/verifiable/validator.py", "refresh.py", "schemes/paillier.py", "signatures.py", "transcript.py"} <= drawing
+    assert past_the_seat == {"schemes/paillier.py": ["SYSTEM.randbits"]}
+    drawing = {place for place, tree in sources() if any(re.search(r"randomness\.rand(bits|below)", use) for use in attributes(tree))}
+    assert {"refresh.py", "metrics/noise.py", "metrics/verifiable/validator.py", "schemes/paillier.py"} == drawing
+
+
+def attributes(tree: ast.Module) -> list[str]:
+    return [ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
 
 
 def test_the_seed_is_used_for_the_draw_of_validators_only() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -117,7 +116,7 @@ class VerifiableValidator:
         products = key.check(answer.products, count, answer.sender) + key.check(answer.scaled, count, answer.sender)
         rows, constants = self._unmasking(attempt)
         unmasked = key.shift(key.combine(key.prepare(rows), attempt.asked.weights + products), constants)
-        kappa = secrets.randbelow(key.modulus - 1) + 1
+        kappa = self._party.randomness.randbelow(key.modulus - 1) + 1
         zero = key.rerandomise(key.scale(unmasked[-1:], [kappa]))
         self._tested[answer.evaluation] = _Tested(unmasked[:-1], zero)
         return [self._to_buyer(ZeroTest, attempt, ciphertext=zero)]
@@ -138,7 +137,7 @@ class VerifiableValidator:
         scale = 2 * (asked.scale + self._party.terms.row_bits)
         rest = fixedpoint.encode(self._rest * self._rows / _factor(asked) ** 2, scale)
         blur = max(1, fixedpoint.encode(Fraction(self._party.terms.target_range) ** 2 * self._rows, scale - BLUR_BITS))
-        values = key.add_plain(tested.squared, [rest + secrets.randbelow(blur) for _ in tested.squared])
+        values = key.add_plain(tested.squared, [rest + self._party.randomness.randbelow(blur) for _ in tested.squared])
         self._sent[asked.evaluation] = values
         del self._attempts[asked.evaluation]
         return [self._party.say(SquaredErrors, asked.sender, asked.round, evaluation=asked.evaluation, rows=self._rows, values=values)]
@@ -163,15 +162,15 @@ class VerifiableValidator:
 
     def _mask(self, asked: Evaluate, number: int) -> Message:
         """`[[v + s]]` and `[[alpha v + s']]` of every model, straight from the encrypted weights: v = R w - u / factor."""
-        key, models = self._party.key, range(asked.models)
+        key, models, draw = self._party.key, range(asked.models), self._party.randomness.randbits
         slots = slots_of(self._party, asked.scale, number)
         offset = [fixedpoint.encode(entry / _factor(asked), asked.scale + self._party.terms.row_bits) for entry in self._u]
         attempt = _Attempt(
             asked,
             number,
-            alpha=secrets.randbits(SECRET_BITS) | 1,
-            masks=[[secrets.randbits(slots.value_bits + MASK_BITS) for _ in offset] for _ in models],
-            scaled_masks=[[secrets.randbits(slots.value_bits + SECRET_BITS + MASK_BITS) for _ in offset] for _ in models],
+            alpha=draw(SECRET_BITS) | 1,
+            masks=[[draw(slots.value_bits + MASK_BITS) for _ in offset] for _ in models],
+            scaled_masks=[[draw(slots.value_bits + SECRET_BITS + MASK_BITS) for _ in offset] for _ in models],
             offset=offset,
         )
         self._attempts[asked.evaluation] = attempt
@@ -203,7 +202,7 @@ class VerifiableValidator:
         d, width = self._party.terms.weights, models * self._party.terms.weights
         rows, constants, test, test_constant = [], [], [0] * (width + 2 * len(couples)), 0
         for number, (i, k) in enumerate(couples):
-            weight = 1 if number == 0 else secrets.randbits(SECRET_BITS) | 1
+            weight = 1 if number == 0 else self._party.randomness.randbits(SECRET_BITS) | 1
             row, constant = [0] * len(test), -self._rows * _dot(attempt.masks[i], attempt.masks[k])
             for one, other in ((i, k), (k, i)):
                 for j in range(d):
