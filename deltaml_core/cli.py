@@ -87,6 +87,8 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("--key-bits", type=int, default=2048, help="length of the key (default 2048)")
     bench.set_defaults(run=_bench)
 
+    _add_node_parsers(commands)
+
     audit = commands.add_parser("audit", help="replay a stored transcript and check all of it that needs no secret key")
     audit.add_argument("path", type=Path, metavar="PATH", help="the transcript, full or public")
     audit.add_argument("--public", action="store_true", help="check only what the public part shows")

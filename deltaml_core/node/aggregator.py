@@ -88,8 +88,7 @@ class AggregatorNode(Node):
         """Note that an owner wants to hear of this node's requests (T§7.1 step 2)."""
         self.book.note_peer(address, Role.DATA_OWNER.name)
 
-    def _begin(self) -> None:
-        super()._begin()
+    def _open(self) -> None:
         self._server.start()
         self._worker.start()
 
@@ -100,7 +99,7 @@ class AggregatorNode(Node):
         super()._end()
 
     def _work(self) -> None:
-        """Handle what arrives, in its order; what `_begin` starts in a thread of its own."""
+        """Handle what arrives, in its order; what `_open` starts in a thread of its own."""
         try:
             while not self._stopping.is_set():
                 try:

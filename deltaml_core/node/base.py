@@ -118,21 +118,22 @@ class Node(ABC):
         """
         with Lease(self.database):
             try:
-                self._begin()
+                self._open()
                 log.info("%s %s is at work on contract %s", self.role_name, self.wallet.address, self.contract_name)
-                reachable = True
+                joined, trouble = False, ""
                 while not self._stopping.is_set():
                     try:
+                        if not joined:
+                            self._join()
+                            joined = True
                         self.turn()
-                        if not reachable:
-                            log.info("the chain answers again")
-                        reachable = True
-                    except ContractError:
-                        raise
+                        if trouble:
+                            log.info("that is over")
+                        trouble = ""
                     except ChainError as error:
-                        if reachable:
-                            self.note_error(f"the chain does not answer, trying again: {error}")
-                        reachable = False
+                        if str(error) != trouble:
+                            self.note_error(f"{error}; trying again")
+                        trouble = str(error)
                     self._stopping.wait(POLL_SECONDS)
             finally:
                 self._stopping.set()
@@ -206,8 +207,15 @@ class Node(ABC):
         """Whether nothing is left to do in a request that has reached its end."""
         return not self._withdraws or not self.marketplace.credit_wei(self.wallet.address)
 
-    def _begin(self) -> None:
-        """Before the first turn."""
+    def _open(self) -> None:
+        """Begin what needs no chain."""
+
+    def _join(self) -> None:
+        """Send again what was lost, register, and read how far the requests are that were not finished.
+
+        Raises:
+            ChainError: the chain does not answer, or the wallet is empty.
+        """
         self.journal.resume()
         if not any(member.address == self.wallet.address for member in self.marketplace.members(self.role)):
             self.do("register", lambda wallet: self.marketplace.register(wallet, self.role, self._description))

@@ -117,8 +117,8 @@ class BuyerNode(Node):
         document = RequestDocument(offer.terms, key.public.modulus, key.prove_modulus())
         return {"document": document.to_json(), "acceptance_deadline": deadline, "training_deadline": deadline + offer.training_seconds}
 
-    def _begin(self) -> None:
-        super()._begin()
+    def _join(self) -> None:
+        super()._join()
         for offer in self._offers:
             log.info("request %d is posted, with %d wei in escrow", self.post(offer), offer.escrow_wei)
 

@@ -181,6 +181,13 @@ class Mail:
             found = connection.execute(select(func.max(messages.c.kept)).where(messages.c.request == request)).scalar()
         return found or 0.0
 
+    def progress(self, request: str) -> dict[str, int]:
+        """The latest `round` of a training that a message here belongs to, and how many `messages` there are."""
+        counted = select(func.coalesce(func.max(messages.c.round), 0), func.count()).where(messages.c.request == request)
+        with self._database.reading() as connection:
+            latest, count = connection.execute(counted).one()
+        return {"round": latest, "messages": count}
+
     def subscribe(self, listener: OnMail) -> None:
         """Call a function with the recipients whenever messages were written, in the thread that wrote them."""
         self._listeners.append(listener)

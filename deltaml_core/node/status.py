@@ -1,0 +1,118 @@
+"""`deltaml status` and `deltaml answer`: a node's store, read and written from another terminal, whether the node runs or not."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from deltaml_core.errors import NodeError
+from deltaml_core.node.commands import add_home
+from deltaml_core.node.home import Home
+from deltaml_core.store.book import Book
+from deltaml_core.store.database import Database
+from deltaml_core.store.lease import running
+from deltaml_core.store.mail import Mail
+
+
+def run_status(chosen: argparse.Namespace, console: Console) -> int:
+    """Show who the node is, whether it runs, its requests, rounds, peers and last error."""
+    content = status(_home(chosen))
+    if chosen.json:
+        print(json.dumps(content, indent=2))
+    else:
+        _show(content, console)
+    return 0
+
+
+def run_answer(chosen: argparse.Namespace, console: Console) -> int:
+    """Decide on a request by hand; the running node, or the next one, acts on it."""
+    database = Database(_home(chosen).store)
+    book = Book(database)
+    if book.request(chosen.request) is None:
+        known = ", ".join(str(note.id) for note in book.requests()) or "none"
+        raise NodeError(f"this node knows no request {chosen.request}; it knows {known}")
+    book.note_request(chosen.request, answer=chosen.answer)
+    database.close()
+    console.print(f"request {chosen.request}: {chosen.answer}")
+    return 0
+
+
+def status(home: Home) -> dict[str, Any]:
+    """A node's state as one JSON object.
+
+    Raises:
+        StoreError: its store cannot be read.
+    """
+    database = Database(home.store)
+    book, mail = Book(database), Mail(database)
+    content = {
+        "home": str(home.path),
+        "address": book.fact("address"),
+        "role": book.fact("role"),
+        "chain": book.fact("chain"),
+        "contract": book.fact("contract"),
+        "process": running(database),
+        "requests": [
+            {"id": note.id, "status": note.status, "seat": note.seat, "note": note.note, **mail.progress(str(note.id))}
+            for note in book.requests()
+        ],
+        "datasets": [{"path": card.path, "rows": card.rows, "columns": [name for name, *_ in card.columns]} for card in book.cards()],
+        "peers": [{"address": peer.address, "role": peer.role, "url": peer.url, "seen": peer.seen} for peer in book.peers()],
+        "last_error": book.fact("last_error"),
+    }
+    database.close()
+    return content
+
+
+def add_parsers(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the two subcommands."""
+    shown = commands.add_parser("status", help="show a node's requests, rounds, peers and last error")
+    add_home(shown)
+    shown.add_argument("--json", action="store_true", help="print one JSON object")
+    shown.set_defaults(run=run_status)
+
+    answer = commands.add_parser("answer", help="decide on a request by hand: an owner accepts or declines, an aggregator takes it on or not")
+    add_home(answer)
+    answer.add_argument("request", type=int, help="its number")
+    answer.add_argument("answer", choices=("yes", "no"))
+    answer.set_defaults(run=run_answer, json=False)
+
+
+def _home(chosen: argparse.Namespace) -> Home:
+    home = Home.at(chosen.home)
+    if not home.store.exists():
+        raise NodeError(f"no node has lived in {home.path} yet: start one, or name another home with --home")
+    return home
+
+
+def _show(content: dict[str, Any], console: Console) -> None:
+    role = str(content["role"]).lower().replace("_", " ")
+    process = f"runs as process {content['process']}" if content["process"] else "does not run"
+    console.print(f"{role} {content['address']} {process}", highlight=False)
+    console.print(f"  contract {content['contract']} of chain {content['chain']}, home {content['home']}", highlight=False)
+    requests = Table(title="Requests", title_justify="left", box=box.SIMPLE_HEAD)
+    for heading in ("request", "status", "part", "round", "messages", "note"):
+        requests.add_column(heading)
+    for row in content["requests"]:
+        requests.add_row(str(row["id"]), row["status"], row["seat"] or "", str(row["round"]), str(row["messages"]), row["note"] or "")
+    console.print(requests)
+    for dataset in content["datasets"]:
+        console.print(f"  data set {dataset['path']}: {dataset['rows']} rows, {', '.join(dataset['columns'])}", highlight=False)
+    for peer in content["peers"]:
+        console.print(f"  {peer['role'].lower()} {peer['address']} {peer['url']}, seen {_ago(peer['seen'])}", highlight=False)
+    if content["last_error"]:
+        console.print(f"  last error, {_ago(content['last_error']['time'])}: {content['last_error']['text']}", highlight=False)
+
+
+def _ago(when: float) -> str:
+    seconds = max(0, round(time.time() - when))
+    for unit, length in (("days", 86400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds // length} {unit} ago"
+    return f"{seconds} s ago"
