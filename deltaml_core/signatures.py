@@ -30,7 +30,7 @@ from deltaml_core.messages import Message, decode, encode
 SIGNATURE_BYTES = 65
 """r and s in 32 bytes each, and the parity of the point, 27 or 28."""
 
-_PREFIX = b"\x19Ethereum Signed Message:\n83DeltaML message v1\n"
+_PREFIX = b"DeltaML message v1\n"
 _OPENING, _BETWEEN, _CLOSING = b'{"message":', b',"signature":"', b'"}'
 _TAIL = len(_BETWEEN) + 2 * SIGNATURE_BYTES + len(_CLOSING)
 _HEXADECIMAL = re.compile(rb"[0-9a-f]{%d}" % (2 * SIGNATURE_BYTES))
@@ -65,7 +65,14 @@ class LocalSigner:
 
     def sign(self, digest: bytes) -> bytes:
         """The signature of the message with this SHA-256."""
-        signature = self._key.sign_msg_hash(signing_hash(digest)).to_bytes()
+        return self._sign(signing_hash(digest))
+
+    def sign_text(self, text: str) -> bytes:
+        """The signature of a text that a person could read (EIP-191), 65 bytes."""
+        return self._sign(text_hash(text.encode("utf-8")))
+
+    def _sign(self, hashed: bytes) -> bytes:
+        signature = self._key.sign_msg_hash(hashed).to_bytes()
         return signature[:-1] + bytes([signature[-1] + 27])
 
 
@@ -76,7 +83,12 @@ def message_digest(message: bytes) -> bytes:
 
 def signing_hash(digest: bytes) -> bytes:
     """The 32 bytes that a key signs for the message of this digest."""
-    return bytes(keccak(_PREFIX + digest.hex().encode("ascii")))
+    return text_hash(_PREFIX + digest.hex().encode("ascii"))
+
+
+def text_hash(text: bytes) -> bytes:
+    """The 32 bytes that a key signs for a text: EIP-191's personal message."""
+    return bytes(keccak(b"\x19Ethereum Signed Message:\n%d" % len(text) + text))
 
 
 def recover(digest: bytes, signature: bytes) -> str:
@@ -85,13 +97,29 @@ def recover(digest: bytes, signature: bytes) -> str:
     Raises:
         SignatureError: no signature in its one accepted form.
     """
+    return _recover(signing_hash(digest), signature)
+
+
+def recover_text(text: str, signature: bytes) -> str:
+    """The address whose key signed this text.
+
+    Raises:
+        SignatureError: no signature in its one accepted form, or no text that can be signed.
+    """
+    try:
+        return _recover(text_hash(text.encode("utf-8")), signature)
+    except UnicodeEncodeError as error:
+        raise SignatureError("a signed text must be Unicode") from error
+
+
+def _recover(hashed: bytes, signature: bytes) -> str:
     if len(signature) != SIGNATURE_BYTES or signature[-1] not in (27, 28):
         raise SignatureError(f"a signature has {SIGNATURE_BYTES} bytes and ends in 27 or 28")
     if int.from_bytes(signature[32:64], "big") > SECPK1_N // 2:
         raise SignatureError("a signature has the lower of the two possible s")
     try:
         parsed = Signature(signature[:-1] + bytes([signature[-1] - 27]))
-        return parsed.recover_public_key_from_msg_hash(signing_hash(digest)).to_checksum_address()
+        return parsed.recover_public_key_from_msg_hash(hashed).to_checksum_address()
     except (BadSignature, ValidationError) as error:
         raise SignatureError(f"no key has made this signature: {error}") from error
 

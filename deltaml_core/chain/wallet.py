@@ -19,7 +19,7 @@ from web3.types import TxParams
 
 from deltaml_core.chain.types import Statement
 from deltaml_core.errors import KeystoreError, WrongPasswordError
-from deltaml_core.signatures import signing_hash
+from deltaml_core.signatures import signing_hash, text_hash
 
 SCRYPT_ITERATIONS = 2**18
 """Work factor of a saved key: about a second for each guessed password."""
@@ -72,6 +72,10 @@ class Wallet:
     def derive(self, purpose: bytes) -> bytes:
         """32 secret bytes that follow from the key and a purpose, and tell nobody the key: HMAC-SHA256."""
         return hmac.digest(self._account.key, b"DeltaML derived v1" + purpose, "sha256")
+
+    def sign_text(self, text: str) -> bytes:
+        """The signature (65 bytes, EIP-191) of a text that a person could read, such as a sign-in."""
+        return bytes(self._account.unsafe_sign_hash(Hash32(text_hash(text.encode("utf-8")))).signature)
 
     def save(self, path: Path, password: str, *, iterations: int = SCRYPT_ITERATIONS) -> None:
         """Write the key as a version 3 keystore that only this user can read; never overwrites a file.

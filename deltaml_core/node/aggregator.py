@@ -89,6 +89,7 @@ class AggregatorNode(Node):
         self.book.note_peer(address, Role.DATA_OWNER.name)
 
     def _open(self) -> None:
+        super()._open()
         self._server.start()
         self._worker.start()
 

@@ -119,7 +119,6 @@ class Node(ABC):
         with Lease(self.database):
             try:
                 self._open()
-                log.info("%s %s is at work on contract %s", self.role_name, self.wallet.address, self.contract_name)
                 joined, trouble = False, ""
                 while not self._stopping.is_set():
                     try:
@@ -209,6 +208,7 @@ class Node(ABC):
 
     def _open(self) -> None:
         """Begin what needs no chain."""
+        log.info("%s %s is at work on contract %s", self.role_name, self.wallet.address, self.contract_name)
 
     def _join(self) -> None:
         """Send again what was lost, register, and read how far the requests are that were not finished.

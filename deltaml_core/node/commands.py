@@ -1,4 +1,4 @@
-"""`deltaml aggregator`, `owner`, `buyer`: a node from a terminal, until it is interrupted."""
+"""A node from a terminal, until it is interrupted: what `deltaml aggregator`, `owner` and `buyer` run (`cli/nodes.py`)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import os
 import signal
 import threading
 from collections.abc import Callable
-from pathlib import Path
 from types import FrameType
 
 from rich.console import Console
@@ -79,7 +78,7 @@ def run_buyer(chosen: argparse.Namespace, console: Console) -> int:
 def _connect(chosen: argparse.Namespace, identity: Identity) -> Connect:
     def connect_to(aggregator: str, url: str) -> Transport:
         chain_id = identity.marketplace.chain_id
-        return HttpTransport(url, identity.wallet, chain_id, ca_file=chosen.ca_file, insecure=chosen.insecure)
+        return HttpTransport(url, identity.wallet, chain_id, authority=chosen.ca_file, insecure=chosen.insecure)
 
     return connect_to
 
@@ -132,63 +131,3 @@ def _reach(chosen: argparse.Namespace, stopping: threading.Event) -> Marketplace
         stopping.wait(pause)
         pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
     return None
-
-
-def add_parsers(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the nodes' subcommands."""
-    aggregator = _node(commands, "aggregator", "run a Federated Aggregator's node: relays messages, averages updates, submits results")
-    aggregator.add_argument("--host", default="127.0.0.1", help="where to listen (default 127.0.0.1; 0.0.0.0 for everywhere)")
-    aggregator.add_argument("--port", type=int, default=8765, help="port to listen on (default 8765)")
-    aggregator.add_argument("--url", help="where others reach this node, when that is not where it listens (a proxy, a public name)")
-    aggregator.add_argument("--tls-certificate", type=Path, metavar="FILE", help="certificate chain for https, PEM")
-    aggregator.add_argument("--tls-key", type=Path, metavar="FILE", help="its key, PEM")
-    aggregator.add_argument(
-        "--take-on",
-        choices=list(TakeOnRule),
-        default=TakeOnRule.ASK,
-        help="whether requests wait for `deltaml answer` or are all taken on (default ask)",
-    )
-    aggregator.set_defaults(run=run_aggregator)
-
-    owner = _node(commands, "owner", "run a Data Owner's node: answers requests, trains or validates on its own rows")
-    owner.add_argument("--data", type=Path, nargs="+", required=True, metavar="FILE", help="data sets, comma-separated with a header line")
-    owner.add_argument(
-        "--answer",
-        choices=list(AnswerRule),
-        default=AnswerRule.ASK,
-        help="requests wait for `deltaml answer`, are accepted when a data set matches, or never (default ask)",
-    )
-    owner.add_argument(
-        "--aggregator", action="append", default=[], metavar="ADDRESS", help="consider only this aggregator's requests; may be repeated"
-    )
-    owner.set_defaults(run=run_owner)
-
-    buyer = _node(commands, "buyer", "run a Model Buyer's node: posts requests and receives models")
-    buyer.add_argument(
-        "--offer", type=Path, action="append", default=[], metavar="FILE", help="post the request in this file, once; may be repeated"
-    )
-    buyer.add_argument("--confirm", action="store_true", help="confirm results at once instead of waiting for the challenge window")
-    buyer.set_defaults(run=run_buyer)
-    for parser in (owner, buyer):
-        parser.add_argument("--ca-file", type=Path, metavar="FILE", help="trust aggregators' certificates signed by this authority, PEM")
-        parser.add_argument("--insecure", action="store_true", help="allow http:// to other machines: anybody on the way can read along")
-
-
-def _node(commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, text: str) -> argparse.ArgumentParser:
-    parser = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}. It runs until SIGINT or SIGTERM.")
-    add_home(parser)
-    parser.add_argument("--rpc", metavar="URL", help="the chain's JSON-RPC node (default: DELTAML_RPC_URL)")
-    parser.add_argument("--chain-id", type=int, help="refuse any other chain than this")
-    parser.add_argument("--contract", metavar="ADDRESS", help=f"the marketplace (default: {CONTRACT_VARIABLE})")
-    parser.add_argument("--password-file", type=Path, metavar="FILE", help="its first line opens the wallet (default: DELTAML_PASSWORD, or ask)")
-    parser.add_argument("--name", default="", help="what others are shown")
-    parser.add_argument("--keep-earnings", action="store_true", help="leave what was earned in the contract instead of withdrawing it")
-    parser.add_argument("--wait-for-chain", action="store_true", help="wait when the chain does not answer at the start")
-    parser.add_argument("--log-level", choices=logs.LEVELS, default="info", help="what the terminal shows (default info); the log has all")
-    parser.set_defaults(json=False)
-    return parser
-
-
-def add_home(parser: argparse.ArgumentParser) -> None:
-    """Where a node lives."""
-    parser.add_argument("--home", type=Path, metavar="DIR", help="the node's folder (default: DELTAML_HOME, or ~/.deltaml)")

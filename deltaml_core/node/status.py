@@ -12,7 +12,6 @@ from rich.console import Console
 from rich.table import Table
 
 from deltaml_core.errors import NodeError
-from deltaml_core.node.commands import add_home
 from deltaml_core.node.home import Home
 from deltaml_core.store.book import Book
 from deltaml_core.store.database import Database
@@ -68,20 +67,6 @@ def status(home: Home) -> dict[str, Any]:
     }
     database.close()
     return content
-
-
-def add_parsers(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the two subcommands."""
-    shown = commands.add_parser("status", help="show a node's requests, rounds, peers and last error")
-    add_home(shown)
-    shown.add_argument("--json", action="store_true", help="print one JSON object")
-    shown.set_defaults(run=run_status)
-
-    answer = commands.add_parser("answer", help="decide on a request by hand: an owner accepts or declines, an aggregator takes it on or not")
-    add_home(answer)
-    answer.add_argument("request", type=int, help="its number")
-    answer.add_argument("answer", choices=("yes", "no"))
-    answer.set_defaults(run=run_answer, json=False)
 
 
 def _home(chosen: argparse.Namespace) -> Home:

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from sqlalchemy import Connection, Row, Select, func, select, update
 from sqlalchemy.dialects.sqlite import insert
@@ -141,6 +142,22 @@ class Mail:
                 self._arrived.wait(left)
         return found
 
+    def batch(self, recipient: str, maximum_bytes: int) -> list[Kept]:
+        """The oldest of what somebody has not taken yet: together no longer than so many bytes, but at least one message."""
+        its = (messages.c.recipient == recipient) & ~messages.c.taken
+        sizes = select(func.length(messages.c.body)).where(its).order_by(messages.c.number).limit(AT_ONCE)
+        with self._database.reading() as connection:
+            lengths = connection.execute(sizes).scalars().all()
+        fitting = sum(total <= maximum_bytes for total in accumulate(lengths))
+        return self.waiting(recipient, limit=max(1, fitting)) if lengths else []
+
+    def untaken(self, request: str, sender: str, recipients: Collection[str]) -> tuple[int, int]:
+        """(messages, bytes) that a participant sent others of a training and that they have not taken yet."""
+        its = messages.c.recipient.in_(recipients) & ~messages.c.taken & (messages.c.sender == sender) & (messages.c.request == request)
+        with self._database.reading() as connection:
+            row = connection.execute(select(func.count(), func.coalesce(func.sum(func.length(messages.c.body)), 0)).where(its)).one()
+        return row[0], row[1]
+
     def unsent(self, sender: str, requests: Collection[str]) -> list[Kept]:
         """What a participant said in these trainings and has not handed over yet, oldest first."""
         its = (messages.c.sender == sender) & (messages.c.recipient != sender) & ~messages.c.taken & messages.c.request.in_(requests)
@@ -192,13 +209,17 @@ class Mail:
         """Call a function with the recipients whenever messages were written, in the thread that wrote them."""
         self._listeners.append(listener)
 
+    def unsubscribe(self, listener: OnMail) -> None:
+        """Call it no longer."""
+        self._listeners.remove(listener)
+
     def _all(self, query: Select[tuple[object, ...]]) -> list[Kept]:
         with self._database.reading() as connection:
             return [_kept(row) for row in connection.execute(query)]
 
     def _tell(self, recipients: Collection[str]) -> None:
         if recipients:
-            for listener in self._listeners:
+            for listener in tuple(self._listeners):
                 listener(recipients)
 
     def _wake(self, _: Collection[str]) -> None:

@@ -58,6 +58,8 @@ class Transport(Protocol):
     def receive(self, wait: float) -> list[Delivery]:
         """The oldest messages for this participant that it has not acknowledged; empty when there are none after `wait` seconds.
 
+        `close`, called in another thread, ends the wait; from then on it is empty at once.
+
         Raises:
             TransportError: nobody answered.
             RefusedError: this participant may not receive here.

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import signal
-import sys
 import warnings
 from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
@@ -18,6 +17,7 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
+from deltaml_core.cli import nodes
 from deltaml_core.errors import DeltaMLError, PrivacyWarning
 
 EXIT_FAILED, EXIT_INTERRUPTED = 1, 130
@@ -87,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("--key-bits", type=int, default=2048, help="length of the key (default 2048)")
     bench.set_defaults(run=_bench)
 
-    _add_node_parsers(commands)
+    nodes.add_parsers(commands)
 
     audit = commands.add_parser("audit", help="replay a stored transcript and check all of it that needs no secret key")
     audit.add_argument("path", type=Path, metavar="PATH", help="the transcript, full or public")
@@ -163,7 +163,3 @@ def _port(text: str) -> int:
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,0 +1,5 @@
+"""Asserts of the shared suite explain themselves too."""
+
+import pytest
+
+pytest.register_assert_rewrite("transport_behaviour")
