@@ -19,6 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self, cast
 
+import psutil
 from web3 import Web3
 from web3.types import RPCEndpoint, TxParams, Wei
 
@@ -49,6 +50,9 @@ class GanacheProcess:
 
     The child reads a pipe that this process holds open, and ends when the pipe closes: also when this process is killed.
 
+    Attributes:
+        restarts: how often it was started anew.
+
     Args:
         port: TCP port on the loopback interface; None for a free one.
         chain_id: chain id and network id.
@@ -66,6 +70,7 @@ class GanacheProcess:
         self._process: subprocess.Popen[bytes] | None = None
         self._log: IO[bytes] | None = None
         self._faucet = ""
+        self.restarts = 0
         self._web3 = Web3()
 
     def __enter__(self) -> Self:
@@ -88,6 +93,23 @@ class GanacheProcess:
         if self._process is None:
             raise LocalChainError("the local chain is not running: call start() first")
         return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether the chain runs: it may have been killed."""
+        return self._process is not None and self._process.poll() is None
+
+    def restart(self) -> None:
+        """Start the chain again on its port, after it was killed; with a `db_path` it has its blocks."""
+        self.stop()
+        self.start()
+        self.restarts += 1
+
+    def usage(self) -> tuple[float, int]:
+        """Processor seconds and bytes of memory that the running chain has used."""
+        process = psutil.Process(self.process_id)
+        times = process.cpu_times()
+        return round(times.user + times.system, 2), process.memory_info().rss
 
     def start(self) -> None:
         """Start the chain and return when it answers."""
@@ -164,10 +186,11 @@ class GanacheProcess:
             "chain": {"chainId": self._chain_id, "networkId": self._chain_id, "hardfork": "shanghai"},
             "wallet": {"totalAccounts": 1, "defaultBalance": 1_000_000, "seed": secrets.token_hex(32)},
             "logging": {"quiet": True},
+            "miner": {"instamine": "strict"},
         }
         if self._db_path is not None:
             self._db_path.mkdir(parents=True, exist_ok=True)
-            options["database"] = {"dbPath": str(self._db_path / "chain")}
+            options["database"] = {"dbPath": str((self._db_path / "chain").resolve())}
             options["wallet"]["seed"] = _kept_seed(self._db_path / "faucet-seed")
         return options
 

@@ -11,14 +11,14 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from eth_typing import ChecksumAddress
 from hexbytes import HexBytes
 from web3 import Web3
 from web3.contract.contract import ContractConstructor, ContractFunction
 from web3.exceptions import TransactionNotFound, Web3RPCError
-from web3.types import BlockIdentifier, FilterParams, LogReceipt, TxParams, TxReceipt, Wei
+from web3.types import BlockIdentifier, FilterParams, LogReceipt, TxData, TxParams, TxReceipt, Wei
 
 from deltaml_core.chain.events import KINDS, Event, RequestCreated, ResultSubmitted, from_log
 from deltaml_core.chain.reverts import translated
@@ -30,6 +30,8 @@ ARTIFACT = Path(__file__).resolve().parents[2] / "contracts" / "artifacts" / "Ma
 RECEIPT_SECONDS = 180
 PAGE = 100
 GAS_MARGIN_PERCENT = 10
+GAS_MARGIN = 50_000
+"""Two new storage slots: what others do between the estimate and the block may cost a call so much more. What is not used is not paid."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,6 +297,19 @@ class Marketplace:
         """All events from one block to another (None: the latest), in order."""
         yield from self._events({}, first_block, "latest" if last_block is None else last_block)
 
+    def gas_of_all(self) -> int:
+        """Gas that all transactions on this contract have used, whoever sent them, its deployment included.
+
+        Reads every block: for local chains.
+        """
+        used = 0
+        with translated(self._abi):
+            for number in range(self._web3.eth.block_number + 1):
+                for transaction in self._web3.eth.get_block(number, full_transactions=True)["transactions"]:
+                    receipt = self._web3.eth.get_transaction_receipt(cast("TxData", transaction)["hash"])
+                    used += receipt["gasUsed"] if self.address in (receipt["to"], receipt["contractAddress"]) else 0
+        return used
+
     # --- transactions signed before ---
 
     def transaction_count(self, account: str) -> int:
@@ -388,7 +403,7 @@ def _transact(
             "nonce": web3.eth.get_transaction_count(wallet.address, "pending"),
         }
         gas = call.estimate_gas(basics)
-        transaction = call.build_transaction({**basics, "gas": gas + gas * GAS_MARGIN_PERCENT // 100})
+        transaction = call.build_transaction({**basics, "gas": gas + gas * GAS_MARGIN_PERCENT // 100 + GAS_MARGIN})
         needed_wei = value_wei + transaction["gas"] * int(transaction["maxFeePerGas"])
         if balance_wei < needed_wei:
             raise InsufficientFundsError(

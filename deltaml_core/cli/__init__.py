@@ -78,8 +78,9 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         default=Path("build", "demo"),
         metavar="DIR",
-        help="where the run's transcript is kept, full and public (default build/demo)",
+        help="where the run's transcript, full and public, and the nodes' homes are kept (default build/demo)",
     )
+    demo.add_argument("--in-process", action="store_true", help="play all roles in one process, instead of a process each")
     demo.set_defaults(run=_demo, shuffle=False)
 
     bench = commands.add_parser("bench", help="measure against the arithmetic of 2019, in one run and one process")
@@ -97,12 +98,15 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _demo(chosen: argparse.Namespace, console: Console) -> int:
-    from deltaml_core.demo import play, record, report
+    from deltaml_core.demo import play, processes, record, report
     from deltaml_core.demo.paper import paper_terms
 
     terms = paper_terms(rounds=chosen.rounds, key_bits=chosen.key_bits, metrics=chosen.metrics)
     record.prepare(chosen.transcript)
-    result = play.play(console, terms, chosen.escrow, port=chosen.port, shuffle=chosen.shuffle)
+    if chosen.in_process:
+        result = play.play(console, terms, chosen.escrow, port=chosen.port, shuffle=chosen.shuffle)
+    else:
+        result = processes.play_processes(console, terms, chosen.escrow, chosen.transcript, port=chosen.port, shuffle=chosen.shuffle)
     audited = record.keep_and_audit(result, chosen.transcript)
     if chosen.json:
         print(report.to_json(result, terms, audited))

@@ -93,6 +93,7 @@ def _node(commands: argparse._SubParsersAction[argparse.ArgumentParser], name: s
     parser.add_argument("--name", default="", help="what others are shown")
     parser.add_argument("--keep-earnings", action="store_true", help="leave what was earned in the contract instead of withdrawing it")
     parser.add_argument("--wait-for-chain", action="store_true", help="wait when the chain does not answer at the start")
+    parser.add_argument("--until-input-ends", action="store_true", help="stop when standard input ends, as a supervisor's child should")
     levels = ("debug", "info", "warning", "error")
     parser.add_argument("--log-level", choices=levels, default="info", help="what the terminal shows (default info); the log has all")
     parser.set_defaults(json=False)

@@ -69,34 +69,34 @@ class LiveDisplay:
         """Show one event of the contract."""
         match event:
             case RequestCreated():
-                self._say(f"{self._name(event.buyer)} posts request {event.id} and locks {_ether(event.escrow_wei)}")
+                self.say(f"{self._name(event.buyer)} posts request {event.id} and locks {_ether(event.escrow_wei)}")
             case TakenOn():
-                self._say(f"{self._name(event.aggregator)} takes it on")
+                self.say(f"{self._name(event.aggregator)} takes it on")
             case Accepted():
-                self._say(f"{self._name(event.owner)} has matching data and accepts")
+                self.say(f"{self._name(event.owner)} has matching data and accepts")
             case Declined():
-                self._say(f"{self._name(event.owner)} has no matching data and declines")
+                self.say(f"{self._name(event.owner)} has no matching data and declines")
             case RolesDealt():
-                self._say(f"{self._all(event.trainers)} will train, {self._all(event.validators)} will validate")
+                self.say(f"{self._all(event.trainers)} will train, {self._all(event.validators)} will validate")
             case MetricRecorded():
                 self._record(event)
             case ResultSubmitted():
                 self._progress.stop()
-                self._say("aggregator submits the result that the validators signed")
+                self.say("aggregator submits the result that the validators signed")
             case Confirmed():
-                self._say("buyer confirms it")
+                self.say("buyer confirms it")
             case Settled():
-                self._say(
+                self.say(
                     f"settled: the error fell by {100 * event.improvement / UNITS_PER_ONE:.2f} %, "
                     f"{_ether(event.refund_wei)} are left for the buyer"
                 )
             case Cancelled():
-                self._say(f"buyer cancels request {event.id}, {_ether(event.refund_wei)} go back to it")
+                self.say(f"buyer cancels request {event.id}, {_ether(event.refund_wei)} go back to it")
             case Failed():
                 self._progress.stop()
-                self._say(f"request {event.id} has failed, {_ether(event.refund_wei)} go back to the buyer")
+                self.say(f"request {event.id} has failed, {_ether(event.refund_wei)} go back to the buyer")
             case Withdrawn():
-                self._say(f"{self._name(event.account):<10} withdraws {event.amount_wei / ETHER:.4f} ether")
+                self.say(f"{self._name(event.account):<10} withdraws {event.amount_wei / ETHER:.4f} ether")
 
     def _record(self, event: MetricRecorded) -> None:
         mse = float(from_units(event.mse))
@@ -107,7 +107,7 @@ class LiveDisplay:
         if self._progress.disable:
             if event.round >= self._next_line or event.round == self._rounds:
                 self._next_line = event.round + self._rounds / LINES
-                self._say(f"round {event.round:>{len(str(self._rounds))}}/{self._rounds}: {figures.rstrip()}")
+                self.say(f"round {event.round:>{len(str(self._rounds))}}/{self._rounds}: {figures.rstrip()}")
             return
         shown: dict[str, Any] = {"completed": event.round, "figures": figures, "clock": "in all" if event.round == self._rounds else "left"}
         if self._bar is None:
@@ -122,7 +122,8 @@ class LiveDisplay:
     def _all(self, addresses: tuple[str, ...]) -> str:
         return ", ".join(map(self._name, addresses))
 
-    def _say(self, text: str) -> None:
+    def say(self, text: str) -> None:
+        """Show a line of text."""
         self._console.print(f"  {text}", highlight=False, markup=False, soft_wrap=not self._console.is_interactive)
 
 

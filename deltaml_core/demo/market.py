@@ -14,22 +14,21 @@ from dataclasses import dataclass, field
 
 from deltaml_core import schemes
 from deltaml_core.buyer import initial_weights
-from deltaml_core.chain.events import Cancelled, Credited, Event, Failed, MetricRecorded, ResultSubmitted, Settled
+from deltaml_core.chain.events import Cancelled, Event, Failed, ResultSubmitted
 from deltaml_core.chain.ganache import GanacheProcess
 from deltaml_core.chain.marketplace import Marketplace
 from deltaml_core.chain.result import check_key_length, opening_of, posted_document, proof_hash, statement_of
-from deltaml_core.chain.types import MetricsKind, Request, Role, Statement, Status, Terms, from_units, modulus_hash
+from deltaml_core.chain.types import MetricsKind, Request, Role, Statement, Status, Terms, modulus_hash
 from deltaml_core.chain.wallet import Wallet
-from deltaml_core.contributions import shares
+from deltaml_core.demo.result import MarketResult, read_result
 from deltaml_core.errors import ChainError, DeltaMLError, RequirementsError, TermsError
 from deltaml_core.measurement import Metric
-from deltaml_core.payouts import Payouts
 from deltaml_core.schedule import schedule
 from deltaml_core.schemes.base import PrivateKey
-from deltaml_core.statistics import Array, Dataset
+from deltaml_core.statistics import Dataset
 from deltaml_core.terms import RequestDocument, TrainingTerms
 from deltaml_core.training import Session
-from deltaml_core.transcript import Transcript, ciphertexts_hash
+from deltaml_core.transcript import ciphertexts_hash
 
 ETHER = 10**18
 _ACCEPTANCE_SECONDS = 3600
@@ -57,49 +56,6 @@ class Participant:
     def address(self) -> str:
         """Its account's address."""
         return self.wallet.address
-
-
-@dataclass(frozen=True)
-class MarketResult:
-    """What the chain says after everybody withdrew, and what the buyer received.
-
-    Attributes:
-        request: as the contract ended it.
-        mse_history: (round, mse) from the contract's events, in squared target units.
-        roles: each owner's, "trainer" or "validator", by name.
-        rows: how many each owner has, by name.
-        contributions: each trainer's share, by name.
-        payouts_wei: what each owner and the aggregator were credited, by name.
-        refund_wei: what the buyer was credited.
-        contract_balance_wei: left in the contract.
-        coefficients: of the bought model, a weight a feature.
-        intercept: of the bought model.
-        gas: used by all transactions on the contract, its deployment included.
-        chain: the node's own name and version.
-        cpu_seconds: of all roles' training together.
-        wall_seconds: from deployment to the last withdrawal.
-        transcript: every message of the training.
-        statement: what the validators signed and the contract took.
-        payouts: what the contract credited, in its order of participants.
-    """
-
-    request: Request
-    mse_history: list[tuple[int, float]]
-    roles: dict[str, str]
-    rows: dict[str, int]
-    contributions: dict[str, float]
-    payouts_wei: dict[str, int]
-    refund_wei: int
-    contract_balance_wei: int
-    coefficients: Array
-    intercept: float
-    gas: int
-    chain: str
-    cpu_seconds: float
-    wall_seconds: float
-    transcript: Transcript
-    statement: Statement
-    payouts: Payouts
 
 
 @dataclass
@@ -285,44 +241,21 @@ class Market:
         return f"Request {request_id} {verb}: the buyer has {ends[-1].refund_wei / ETHER:g} ether of its escrow back"
 
     def _result(self, request_id: int, session: Session, cpu: float, started: float) -> MarketResult:
-        request = self.marketplace.request(request_id)
-        settled = [event for event in self._events if isinstance(event, Settled)]
-        credited = [event for event in self._events if isinstance(event, Credited)]
-        credited_wei = {event.account: event.amount_wei for event in credited}
-        paid = {participant.name: 0 for participant in (*self.owners, self.aggregator)}
-        names = {participant.address: participant.name for participant in (self.buyer, self.aggregator, *self.owners)}
-        for event in credited:
-            if event.account != self.buyer.address:
-                paid[names[event.account]] += event.amount_wei
         model = session.buyer.model
-        if model is None or not settled:
-            raise ChainError(f"request {request_id} ended as {request.status.name} without a model")
-        return MarketResult(
-            request=request,
-            mse_history=[(event.round, float(from_units(event.mse))) for event in self._events if isinstance(event, MetricRecorded)],
-            roles={
-                **{names[address]: "trainer" for address in request.trainers},
-                **{names[address]: "validator" for address in request.validators},
-            },
+        if model is None:
+            raise ChainError(f"request {request_id} was settled, but the buyer has no model")
+        people = (self.buyer, self.aggregator, *self.owners)
+        return read_result(
+            self.marketplace,
+            request_id,
+            self._events,
+            names={participant.address: participant.name for participant in people},
             rows={owner.name: _data_of(owner).rows for owner in self.owners},
-            contributions={names[trainer]: share for trainer, share in zip(request.trainers, shares(request.gains), strict=True)},
-            payouts_wei=paid,
-            refund_wei=settled[-1].refund_wei,
-            contract_balance_wei=self.marketplace.balance_wei(),
-            coefficients=model[:-1],
-            intercept=float(model[-1]),
+            model=model,
+            transcript=session.aggregator.transcript,
             gas=self.marketplace.gas_used,
-            chain=self.marketplace.web3.client_version,
             cpu_seconds=cpu,
             wall_seconds=time.perf_counter() - started,
-            transcript=session.aggregator.transcript,
-            statement=self._statement(),
-            payouts=Payouts(
-                trainers_wei=tuple(credited_wei.get(trainer, 0) for trainer in request.trainers),
-                validators_wei=tuple(credited_wei.get(validator, 0) for validator in request.validators),
-                aggregator_wei=credited_wei.get(request.aggregator, 0),
-                refund_wei=credited_wei.get(request.buyer, 0),
-            ),
         )
 
     def _read_events(self) -> None:

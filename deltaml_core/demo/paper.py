@@ -19,7 +19,8 @@ PAPER_REQUIREMENTS = Requirements(
 PAPER_VALIDATOR = 1
 """The thesis's second owner validates, the other four train (T§8)."""
 
-_GAS_MONEY_WEI = 10 * ETHER
+GAS_MONEY_WEI = 10 * ETHER
+"""What every participant of the demo begins with."""
 
 
 def paper_terms(*, rounds: int = 100, key_bits: int = 2048, metrics: str = "verifiable", step: float = 1.5) -> TrainingTerms:
@@ -38,5 +39,5 @@ def paper_market(ganache: GanacheProcess, marketplace: Marketplace, on_event: On
         ganache, marketplace, Participant("buyer", Wallet.create()), Participant("aggregator", Wallet.create()), owners, on_event
     )
     for participant in (market.buyer, market.aggregator, *owners):
-        ganache.fund(participant.address, _GAS_MONEY_WEI)
+        ganache.fund(participant.address, GAS_MONEY_WEI)
     return market

@@ -9,8 +9,9 @@ from deltaml_core.chain.ganache import DEFAULT_CHAIN_ID, GanacheProcess
 from deltaml_core.chain.marketplace import Marketplace
 from deltaml_core.chain.wallet import Wallet
 from deltaml_core.demo.display import LiveDisplay
-from deltaml_core.demo.market import ETHER, MarketResult
+from deltaml_core.demo.market import ETHER
 from deltaml_core.demo.paper import PAPER_VALIDATOR, paper_market
+from deltaml_core.demo.result import MarketResult
 from deltaml_core.terms import TrainingTerms
 
 

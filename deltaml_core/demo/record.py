@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deltaml_core.audit import AuditReport, audit_file
-from deltaml_core.demo.market import MarketResult
+from deltaml_core.demo.result import MarketResult
 from deltaml_core.errors import TranscriptError
 
 FULL, PUBLIC = "transcript.jsonl", "transcript.public.jsonl"

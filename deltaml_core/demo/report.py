@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import Any
 
 from rich import box
@@ -11,8 +12,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from deltaml_core.demo.market import ETHER, MarketResult
+from deltaml_core.demo.market import ETHER
 from deltaml_core.demo.record import Audited
+from deltaml_core.demo.result import MarketResult
 from deltaml_core.terms import TrainingTerms
 
 THESIS_MSE = 3311.84
@@ -42,6 +44,7 @@ def to_json(result: MarketResult, terms: TrainingTerms, audited: Audited) -> str
         "gas": result.gas,
         "cpu_seconds": result.cpu_seconds,
         "wall_seconds": result.wall_seconds,
+        "processes": {name: asdict(figures) for name, figures in result.processes.items()},
     }
     return json.dumps(content, indent=2)
 

@@ -6,6 +6,7 @@ import argparse
 import logging
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable
 from types import FrameType
@@ -88,7 +89,7 @@ def _run(chosen: argparse.Namespace, make: Callable[[Home, str, Callable[[str], 
     stopping = threading.Event()
     nodes: list[Node] = []
 
-    def stop(number: int, frame: FrameType | None) -> None:
+    def stop(number: int = 0, frame: FrameType | None = None) -> None:
         stopping.set()
         for node in nodes:
             node.stop()
@@ -100,6 +101,8 @@ def _run(chosen: argparse.Namespace, make: Callable[[Home, str, Callable[[str], 
     log.info("wallet %s", wallet.address)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
+    if chosen.until_input_ends:
+        threading.Thread(target=_when_input_ends, args=(stop,), name="input", daemon=True).start()
     marketplace = _reach(chosen, stopping)
     if marketplace is None:
         return 0
@@ -113,6 +116,13 @@ def _run(chosen: argparse.Namespace, make: Callable[[Home, str, Callable[[str], 
         node.run()
     log.info("stopped")
     return 0
+
+
+def _when_input_ends(stop: Callable[[], None]) -> None:
+    """Stop when whoever holds the other end of standard input has gone, however it went."""
+    while os.read(sys.stdin.fileno(), 4096):
+        pass
+    stop()
 
 
 def _reach(chosen: argparse.Namespace, stopping: threading.Event) -> Marketplace | None:

@@ -10,8 +10,9 @@ from web3 import Web3
 from deltaml_core.chain import GanacheProcess, Wallet, connect
 from deltaml_core.chain.events import Event
 from deltaml_core.chain.marketplace import Marketplace, Receipt
-from deltaml_core.demo.market import ETHER, Market, MarketResult
+from deltaml_core.demo.market import ETHER, Market
 from deltaml_core.demo.paper import PAPER_VALIDATOR, paper_market, paper_terms
+from deltaml_core.demo.result import MarketResult
 from deltaml_core.terms import TrainingTerms
 
 KEY_BITS = 1024
