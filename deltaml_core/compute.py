@@ -33,9 +33,9 @@ WORKERS_VARIABLE = "DELTAML_WORKERS"
 WORTH_SPREADING = 10_000
 """Multiplications modulo 4096 bits that must be saved: 40 ms.
 
-Measured on two cores with joblib 1.6.0 and loky's workers running: handing out two pieces and collecting them takes 11 ms (median of 20, both
-cores busy with other work), a multiplication 4 us. So what is spread repays its cost about four times. The first work also starts
-the workers, once in a process: 0.5 to 0.9 s.
+Measured on two cores with joblib 1.6.0 and loky's workers running: handing out two pieces and collecting them takes 11 ms (median
+of 20, both cores busy with other work), a multiplication 4 us. So what is spread repays that about four times. The first work also
+starts the workers, once in a process: 0.5 to 0.9 s.
 """
 
 _BITS = 4096
@@ -72,7 +72,7 @@ def spread(work: Callable[[Sequence[T]], list[R]], items: Sequence[T], cost: Cos
     """`work(items)`, of a function that does each item by itself.
 
     Args:
-        work: what a worker can be sent: a function of a module, or a `functools.partial` of one.
+        work: what pickle can send to a worker: a function of a module, a `functools.partial` of one.
         items: what it is done to.
         cost: of all of it.
 
