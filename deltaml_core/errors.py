@@ -14,6 +14,10 @@ class DeltaMLError(Exception):
     """Root of all errors DeltaML raises on purpose."""
 
 
+class SettingError(DeltaMLError, ValueError):
+    """An environment variable holds what it cannot mean."""
+
+
 # --- data and requests -------------------------------------------------------------------------------------------
 
 

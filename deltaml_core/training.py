@@ -50,7 +50,7 @@ class TrainingResult:
         mse_history: (round, mse) as measured, round 0 first.
         contributions: each trainer's share by its shard's index; they sum to 1, or are all 0 when nobody improved the model.
         roles: "trainer" or "validator" by the shard's index.
-        cpu_seconds: of all roles together, keys included.
+        cpu_seconds: of all roles together, keys included, in this process; what worker processes did (`compute.py`) is not in it.
         wall_seconds: from call to return.
         transcript: every message of the run, signed; `deltaml audit` replays it.
         contribution_errors: the standard error of each share: 0, unless more than 15 trainers made sampling necessary.

@@ -1,4 +1,7 @@
-"""A measurement, and how CPU time is taken: this process's own, so that neighbours on the machine count little."""
+"""A measurement, and how time is taken: this process's own CPU time, so that neighbours on the machine count little.
+
+It misses what worker processes do, so work that may be spread is timed on one worker, or on the wall's clock.
+"""
 
 from __future__ import annotations
 
@@ -49,21 +52,22 @@ class Measurement:
 
 
 class Stopwatch:
-    """CPU seconds of named pieces of work, every repetition kept.
+    """Seconds of named pieces of work, every repetition kept.
 
     Attributes:
         laps: the seconds of each repetition, by name.
     """
 
-    def __init__(self) -> None:
-        """No laps yet."""
+    def __init__(self, clock: Callable[[], float] = time.process_time) -> None:
+        """No laps yet; by default the seconds are this process's CPU seconds."""
+        self._clock = clock
         self.laps: defaultdict[str, list[float]] = defaultdict(list)
 
     def time(self, name: str, work: Callable[[], T]) -> T:
         """Do it, and keep what it took."""
-        begin = time.process_time()
+        begin = self._clock()
         result = work()
-        self.laps[name].append(time.process_time() - begin)
+        self.laps[name].append(self._clock() - begin)
         return result
 
     def mean(self, name: str) -> float:

@@ -28,6 +28,9 @@ from deltaml_core.errors import ChainError, LocalChainError, PortTakenError
 CONTRACTS = Path(__file__).resolve().parents[2] / "contracts"
 LAUNCHER = CONTRACTS / "tools" / "ganache.mjs"
 DEFAULT_CHAIN_ID = 1337
+_ONE_AT_A_TIME = {"asyncRequestProcessing": False}
+"""Ganache 7.9.2 never answers an `eth_estimateGas` that meets a block being mined."""
+
 START_SECONDS = 60
 STOP_SECONDS = 10
 
@@ -183,10 +186,9 @@ class GanacheProcess:
     def _options(self) -> dict[str, Any]:
         options: dict[str, Any] = {
             "port": self._port or 0,
-            "chain": {"chainId": self._chain_id, "networkId": self._chain_id, "hardfork": "shanghai"},
+            "chain": {"chainId": self._chain_id, "networkId": self._chain_id, "hardfork": "shanghai", **_ONE_AT_A_TIME},
             "wallet": {"totalAccounts": 1, "defaultBalance": 1_000_000, "seed": secrets.token_hex(32)},
             "logging": {"quiet": True},
-            "miner": {"instamine": "strict"},
         }
         if self._db_path is not None:
             self._db_path.mkdir(parents=True, exist_ok=True)

@@ -3,18 +3,25 @@
 Straus's method (E. G. Straus, 1964; "interleaving" in Möller, SAC 2001): small tables of odd powers of every base are
 shared by all rows, and within a row all bases share one chain of squarings. Exponents are recoded in signed windows
 (wNAF, Solinas 2000), so that a window of w bits costs one multiplication in w + 1 bits. Negative digits take the powers of
-the inverted base; one modular inversion serves all bases (Montgomery's trick).
+the inverted base; one modular inversion serves all bases (Montgomery's trick). Where many rows outweigh the tables, groups of
+rows are spread over the cores (`compute.py`), each with tables of its own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property, partial
 
 import gmpy2
 from gmpy2 import mpz
 
+from deltaml_core.compute import Cost, spread
+
 _WINDOWS = range(2, 9)
+
+Program = tuple[tuple[tuple[int, int], ...], int]
+"""A row: the pairs (squarings to do first, table entry to multiply by), and the squarings at the end."""
 
 
 @dataclass(frozen=True)
@@ -24,12 +31,12 @@ class ExponentMatrix:
     Attributes:
         shape: (rows, columns).
         window: bits a table entry covers.
-        programs: for each row, the pairs (squarings to do first, table entry to multiply by), and the squarings at the end.
+        programs: one a row.
     """
 
     shape: tuple[int, int]
     window: int
-    programs: tuple[tuple[tuple[tuple[int, int], ...], int], ...]
+    programs: tuple[Program, ...]
 
     @classmethod
     def recode(cls, matrix: Sequence[Sequence[int]]) -> ExponentMatrix:
@@ -39,12 +46,27 @@ class ExponentMatrix:
         window = min(_WINDOWS, key=lambda w: columns * (1 << (w - 1)) + rows * columns * bits / (w + 1))
         return cls((rows, columns), window, tuple(_program(row, window) for row in matrix))
 
+    @cached_property
+    def products(self) -> int:
+        """Multiplications that all rows need once the tables are there."""
+        return sum(trailing + sum(squarings + 1 for squarings, _ in program) for program, trailing in self.programs)
+
+    @property
+    def table_products(self) -> int:
+        """Multiplications that the tables need."""
+        return self.shape[1] << (self.window - 1)
+
 
 def multiply(bases: Sequence[int], exponents: ExponentMatrix, modulus: mpz) -> list[mpz]:
     """`[prod_j bases[j] ** exponents[i][j] mod modulus for every row i]`; every base must be a unit."""
-    table = _odd_powers(bases, exponents.window, modulus)
+    cost = Cost(exponents.products, exponents.table_products, modulus.bit_length())
+    return spread(partial(_run, bases, exponents.window, modulus), exponents.programs, cost)
+
+
+def _run(bases: Sequence[int], window: int, modulus: mpz, programs: Sequence[Program]) -> list[mpz]:
+    table = _odd_powers(bases, window, modulus)
     products = []
-    for program, trailing in exponents.programs:
+    for program, trailing in programs:
         product = mpz(1)
         for squarings, entry in program:
             for _ in range(squarings):
@@ -64,6 +86,7 @@ class FixedBase:
 
     def __init__(self, base: int, modulus: int, bits: int, window: int = 7) -> None:
         """Precompute; the cost is that of about `2**window * bits / window` multiplications."""
+        self._base, self._bits = int(base), bits
         self._modulus = mpz(modulus)
         self._window = window
         self._columns: list[list[mpz]] = []
@@ -74,6 +97,19 @@ class FixedBase:
                 column.append(column[-1] * unit % self._modulus)
             self._columns.append(column)
             unit = column[-1] * unit % self._modulus
+
+    def powers(self, exponents: Sequence[int]) -> list[mpz]:
+        """`base ** exponent` for each, over the cores where they outweigh a table for each worker."""
+        cost = Cost(len(exponents) * len(self._columns), len(self._columns) << self._window, self._modulus.bit_length())
+        return spread(self, exponents, cost)
+
+    def __call__(self, exponents: Sequence[int]) -> list[mpz]:
+        """The powers, one after the other."""
+        return [self.power(exponent) for exponent in exponents]
+
+    def __reduce__(self) -> tuple[type[FixedBase], tuple[int, int, int, int]]:
+        """To a worker goes what the table is made from: sending it would take longer."""
+        return FixedBase, (self._base, int(self._modulus), self._bits, self._window)
 
     def power(self, exponent: int) -> mpz:
         """`base ** exponent`, for an exponent of at most `bits` bits."""
@@ -101,7 +137,7 @@ def signed_windows(exponent: int, window: int) -> list[tuple[int, int]]:
     return digits
 
 
-def _program(row: Sequence[int], window: int) -> tuple[tuple[tuple[int, int], ...], int]:
+def _program(row: Sequence[int], window: int) -> Program:
     half = 1 << (window - 2)  # odd powers in each half of a base's table: base**1, base**3, ... then their inverses
     steps = []
     for column, exponent in enumerate(row):

@@ -125,7 +125,7 @@ class PaillierPublicKey:
     def add_plain(self, values: Sequence[int], addends: Sequence[int]) -> Ciphertexts:
         """Add known integers and re-randomise."""
         exponents = [self._randomness.randbits(SHORT_RANDOMNESS_BITS) for _ in values]
-        zeros = map(self._zeros.power, exponents)
+        zeros = self._zeros.powers(exponents)
         return tuple(int(value * zero % self._n_squared) for value, zero in zip(self.shift(tuple(values), addends), zeros, strict=True))
 
     def rerandomise(self, values: Ciphertexts) -> Ciphertexts:
@@ -136,8 +136,7 @@ class PaillierPublicKey:
         """The same plaintexts under randomness that follows from a secret seed."""
         length = SHORT_RANDOMNESS_BITS // 8
         stream = hashlib.shake_256(b"DeltaML zeros v1" + seed).digest(length * len(values))
-        exponents = (int.from_bytes(stream[start : start + length]) for start in range(0, len(stream), length))
-        zeros = map(self._agreed_zeros.power, exponents)
+        zeros = self._agreed_zeros.powers([int.from_bytes(stream[start : start + length]) for start in range(0, len(stream), length)])
         return tuple(int(value * zero % self._n_squared) for value, zero in zip(values, zeros, strict=True))
 
     def check(self, values: Sequence[int], count: int, sender: str) -> Ciphertexts:
@@ -230,7 +229,7 @@ class PaillierPrivateKey:
         return tuple(int((1 + n * (value % n)) * self._random_nth_power() % self._n_squared) for value in values)
 
     def decrypt(self, values: Ciphertexts) -> list[int]:
-        """The signed integers, above n / 2 negative."""
+        """The signed integers, above n / 2 negative. In this process alone: the factors are sent to no worker."""
         n = self._public.modulus
         plaintexts = (self._key.raw_decrypt(value) for value in values)
         return [int(plaintext) - n if plaintext > n // 2 else int(plaintext) for plaintext in plaintexts]

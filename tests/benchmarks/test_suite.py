@@ -10,7 +10,7 @@ import pytest
 from deltaml_core.benchmarks import corruption, run_benchmarks, suite
 from deltaml_core.benchmarks.measure import Measurement, Stopwatch
 
-NAMES = ["shapley_4", "shapley_8", "shapley_15", "affine_map_11", "affine_map_30", "affine_map_100"]
+NAMES = ["shapley_4", "shapley_8", "shapley_15", "affine_map_11", "affine_map_30", "affine_map_100", "compute_small", "compute_large"]
 
 
 def test_all_names_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -21,6 +21,7 @@ def test_all_names_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(suite, "paper_measurements", lambda setup, tell: (paper, Stopwatch()))
     monkeypatch.setattr(suite, "shapley", lambda key, trainers, watch, four: one(f"shapley_{trainers}"))
     monkeypatch.setattr(suite, "affine_map", lambda key, dimension, repetitions: one(f"affine_map_{dimension}"))
+    monkeypatch.setattr(suite, "compute", lambda name, key, dimension, repetitions: one(name, "wall s"))
     monkeypatch.setattr(suite, "corruption_table", lambda tell: [one("share_honest", "share")])
     names = [m.name for m in run_benchmarks(1024)]
     assert names == ["paper_run", "paper_run_noise", "metric_evaluation_50", *NAMES, "share_honest", "bytes_train"]
