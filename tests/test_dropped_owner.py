@@ -22,6 +22,7 @@ from deltaml_core.messages import (
     AskMasks,
     Evaluate,
     FinalModel,
+    MaskedErrors,
     Masks,
     Message,
     MetricAnnounced,
@@ -35,6 +36,7 @@ from deltaml_core.messages import (
     SoloModel,
     SquaredErrors,
     Train,
+    TrainAlone,
     Update,
 )
 from deltaml_core.owner import Trainer, Validator
@@ -517,6 +519,44 @@ def test_a_failed_zero_test_is_the_aggregators_failure_too() -> None:
     assert market.aggregator.failed is not None
     assert market.aggregator.failed.startswith("measurement 0 failed")
     assert market.aggregator.awaited == frozenset()
+
+
+# --- what a network needs of the roles ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("robust", [False, True])
+def test_validators_are_told_before_the_aggregator(robust: bool) -> None:
+    """So that a validator's queue holds what it was told before the announcement that depends on it."""
+    messages = Market(robust=robust).run().messages
+    for sent, told in ((SquaredErrors, SentErrors), (SoloModel, SentModel), *([(Update, SentModel)] if robust else [])):
+        for place, message in enumerate(messages):
+            if isinstance(message, sent):
+                others = [m for m in messages if isinstance(m, told) and (m.sender, m.answers) == (message.sender, message.answers)]
+                assert len(others) == (2 if told is SentErrors else 3)
+                assert all(messages.index(other) < place for other in others)
+
+
+def test_what_leaves_no_trace_need_not_be_repeated() -> None:
+    """A trainer that is handed only the other messages answers the next as one that has heard all."""
+    market = Market()
+    trainer = market.session.transport._roles[market.names[0]]
+    market.run()
+    heard = [m for m in market.messages if m.recipient == market.names[0] and isinstance(m, trainer.leaves_no_trace)]
+    assert {type(m) for m in heard} == set(trainer.leaves_no_trace) == {Train, AskMasks, TrainAlone, MetricAnnounced}
+    before = {name: value for name, value in vars(trainer).items() if name != "_prepared"}
+    for message in heard:
+        trainer.handle(message)
+    assert {name: value for name, value in vars(trainer).items() if name != "_prepared"} == before
+
+
+def test_a_buyer_that_refuses_a_malformed_measurement_counts_nothing() -> None:
+    market = Market()
+    while not isinstance(market.transport._waiting[0][0], MaskedErrors):
+        market.transport.deliver()
+    message = market.transport._waiting[0][0]
+    with pytest.raises(MetricError, match="are not a measurement"):
+        market.session.buyer.handle(replace(message, evaluation=9, models=0))
+    assert market.run().aggregator.done
 
 
 # --- anybody, at any moment --------------------------------------------------------------------------------------
