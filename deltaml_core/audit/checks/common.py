@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from deltaml_core.audit.measuring import Measuring
 from deltaml_core.audit.record import Fault
-from deltaml_core.audit.state import Measuring, State
+from deltaml_core.audit.state import State
 from deltaml_core.messages import (
     ApproveResult,
     AskMasks,
