@@ -77,9 +77,7 @@ def coalitions(rule: str, trainers: Sequence[str]) -> list[Coalition]:
     return [tuple(trainers), *_without_each(trainers)]
 
 
-def gains(
-    rule: str, trainers: Sequence[str], error: ErrorOf, left_out: Collection[str] = (), dropped: Collection[str] = ()
-) -> list[int]:
+def gains(rule: str, trainers: Sequence[str], error: ErrorOf, left_out: Collection[str] = (), dropped: Collection[str] = ()) -> list[int]:
     """Each trainer's gain in units of 10**-18 of squared target units, rounded down; negative when it does harm.
 
     Args:

@@ -278,8 +278,6 @@ class Validator(_Owner):
         small = all(1 <= number <= MAXIMUM_PARTIES for number in (asked.models, asked.numerator, asked.denominator))
         if not small or (asked.round, asked.scale) not in self._due.get(Subject(asked.subject), frozenset()):
             raise self._party.unexpected(asked, "it is not on the schedule")
-        if self._asked.get(asked.evaluation, asked) != asked:
-            raise self._party.unexpected(asked, f"measurement {asked.evaluation} was asked for otherwise before")
         others = [o for n, o in self._asked.items() if (o.subject, o.round) == (asked.subject, asked.round) and n != asked.evaluation]
         if len(others) >= self._most_of(Subject(asked.subject), asked.round):
             raise self._party.unexpected(asked, f"everything that is to be measured of subject {asked.subject!r} was measured before")
@@ -303,7 +301,9 @@ class Validator(_Owner):
         comparing = verifiable and asked.subject in (Subject.COALITION, Subject.SOLO_MODELS)
         if comparing and any(other.weights != asked.weights for other in others):
             raise self._party.unexpected(asked, "it has compared other solo models")
-        if self._asked.get(asked.evaluation) != asked:  # the same once more tells nothing more
+        if self._asked.get(asked.evaluation, asked) != asked:
+            raise self._party.unexpected(asked, f"measurement {asked.evaluation} was asked for otherwise before")
+        if asked.evaluation not in self._asked:  # the same once more tells nothing more
             self._releases.spend(len(pairs(asked.models)), known=known, weights=self._party.terms.weights)
         answers = self._metrics.measure(asked)
         if federated:

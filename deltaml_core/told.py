@@ -132,7 +132,7 @@ class Told:
             told = [told for told in self._models.get((asked.subject, asked.round, trainer), ()) if told.digest == digest]
             if not told:
                 raise MetricError(f"measurement {asked.evaluation} compared another model than {trainer} told of", by)
-            found.append(told[0])
+            found.append(told[-1])
         return found
 
     def check_mean(self, asked: Evaluate, solo_models: Sequence[SentModel], by: str) -> None:

@@ -224,6 +224,7 @@ class Table:
             for answer in self.buyer.hear(envelope):
                 self.post(answer)
         else:
+            self.transcript.mark(signed.digest)
             answers = self.roles[message.recipient].handle(message)
             self.say(replace(answer, answers=signed.digest.hex()) for answer in answers)
         return message

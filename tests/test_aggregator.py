@@ -228,7 +228,7 @@ def test_wrong_request_recipient_or_sender(kind: type[Message], changes: dict[st
         (Refreshed, {"round": 5}, "is not expected"),
         (SoloModel, {"round": 5}, "is not expected"),
         (SoloModel, {"sender": "owner-2"}, "it was not asked, or has answered"),
-        (SoloModel, {"scale": lambda s: s - 1}, "its scale is not what was asked for"),
+        (SoloModel, {"scale": lambda s: s - 1}, "its scale or number of rows is not what was asked for"),
         (ApproveResult, {"sender": "owner-1"}, "not a validator"),
         (ApproveResult, {"weights_hash": "00" * 32}, "approves other weights"),
     ],

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from deltaml_core import messages
 from deltaml_core.errors import MessageError
-from deltaml_core.messages import MAXIMUM_BYTES, InitialModel, Message, MetricAnnounced, OwnerReady, decode, encode
+from deltaml_core.messages import MAXIMUM_BYTES, ApproveResult, InitialModel, Message, MetricAnnounced, OwnerReady, decode, encode
 
 FOLDER = Path(__file__).parent / "vectors"
 VECTORS: dict[str, Any] = json.loads((FOLDER / "messages.json").read_text(encoding="utf-8"))
@@ -65,6 +65,15 @@ def test_vectors_state_the_values_their_bytes_hold(entry: dict[str, Any]) -> Non
         held = getattr(message, name)
         assert ([str(v) for v in held] if isinstance(held, tuple) else str(held)) == stated
     assert set(entry["values"]) == {field.name for field in fields(message)}
+
+
+@pytest.mark.parametrize("signature", ["ab", "g" * 130, "A" * 130, "0" * 128, "0" * 132, "0x" + "0" * 128])
+def test_a_statement_signature_is_65_bytes_in_lower_case_or_empty(signature: str) -> None:
+    approval = ApproveResult(request="r", round=1, sender="a", recipient="b", weights_hash="")
+    assert decode(encode(approval)) == approval
+    signed = replace(approval, statement_signature="0123456789abcdef" * 8 + "1b")
+    assert decode(encode(signed)) == signed
+    assert "must be a signature of 65 bytes" in refusal(encode(replace(approval, statement_signature=signature)))
 
 
 def test_canonical_bytes_by_hand() -> None:

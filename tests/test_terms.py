@@ -59,6 +59,10 @@ def test_the_range_of_a_target_that_is_one_value(low: float, high: float, width:
         ({"key_bits": 0}, "key_bits must be"),
         ({"key_bits": -2048}, "key_bits must be"),
         ({"key_bits": 2048.0}, "key_bits must be"),
+        ({"owner_timeout": 0}, "owner_timeout must be a whole number of seconds from 1 to 2592000, not 0"),
+        ({"owner_timeout": 30 * 24 * 3600 + 1}, "owner_timeout must be"),
+        ({"owner_timeout": True}, "owner_timeout must be"),
+        ({"owner_timeout": 60.0}, "owner_timeout must be"),
     ],
 )
 def test_terms_that_cannot_be_meant(change: dict[str, Any], why: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import stat
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -52,6 +53,43 @@ def test_the_hash_grows_with_the_record() -> None:
     before = transcript.hash
     transcript.append(SignedMessage.of(SECRET, SIGNER))
     assert transcript.hash == record(READY, SECRET).hash != before
+
+
+def test_the_marked_hash_is_that_up_to_the_message_handed_over_whatever_comes_after() -> None:
+    transcript = record(READY)
+    assert transcript.marked_hash == transcript.hash
+    transcript.mark(sha(encode(READY)))
+    transcript.append(SignedMessage.of(SECRET, SIGNER))
+    assert transcript.marked_hash == record(READY).hash
+    assert transcript.hash == record(READY, SECRET).hash
+    transcript.mark(sha(encode(SECRET)))
+    assert transcript.marked_hash == transcript.hash
+    restored = Transcript(HEADER, transcript.entries, transcript.seed)
+    restored.mark(sha(encode(READY)))
+    assert restored.marked_hash == record(READY).hash
+
+
+def test_a_marked_message_must_be_on_record() -> None:
+    transcript = record(READY)
+    transcript.mark(sha(encode(SECRET)))
+    with pytest.raises(TranscriptError, match="is not on record: append it before"):
+        _ = transcript.marked_hash
+
+
+def test_entries_appended_while_it_is_hashed_count_the_next_time() -> None:
+    transcript = record()
+    messages = [replace(READY, rows=rows) for rows in range(1, 200)]
+
+    def write() -> None:
+        for message in messages:
+            transcript.append(SignedMessage.of(message, SIGNER))
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    while writer.is_alive():
+        _ = transcript.hash
+    writer.join()
+    assert transcript.hash == record(*messages).hash
 
 
 def test_order_and_header_count() -> None:

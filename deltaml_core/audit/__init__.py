@@ -135,7 +135,8 @@ def _failure(check: str, reason: Exception, number: int, line: bytes) -> Failure
 def _finish(state: State) -> None:
     if state.failed:
         raise Fault("completeness", state.failed)
-    missing = len(state.header.validators) - len(state.proposed)
+    state.dropping.complete()
+    missing = len(set(state.validators) - state.proposed)
     if missing:
         raise Fault("completeness", f"the record ends before {missing} validators were proposed a result")
     if 2 * len(state.approved) <= len(state.header.validators):
@@ -143,7 +144,7 @@ def _finish(state: State) -> None:
 
 
 def _check_statement(state: State, transcript: Transcript, statement: Statement) -> None:
-    proposal, metric = state.proposal, state.history[-1][1]
+    proposal, metric = state.proposal, dict(state.history)[state.terms.rounds]
     assert proposal is not None  # or the state is not at its end
     claims: dict[str, tuple[object, object]] = {
         "request": (str(statement.request), transcript.header.request),

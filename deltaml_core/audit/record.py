@@ -30,7 +30,6 @@ class Record:
         self._header = header
         self._numbers: dict[str, int] = {}
         self._shown: dict[str, Message] = {}
-        self._said: list[tuple[str, str | None]] = []
         self.hashes = [first_hash]
 
     def add(self, entry: SignedMessage | Sealed, message: Message | None) -> None:
@@ -49,21 +48,15 @@ class Record:
             self._check(message)
             self._shown[name] = message
         self._numbers[name] = len(self._numbers) + 1
-        self._said.append((sender, None if message is None else message.answers))
         self.hashes.append(chained(self.hashes[-1], entry))
 
     def answered(self, message: Message) -> Message | None:
         """What a message answers; None for nothing, or what is sealed."""
         return self._shown.get(message.answers)
 
-    def hashes_before_answer(self, message: Message) -> list[bytes]:
-        """The record's hash as the sender of the latest message may have known it: before, or amid, all that it said at once."""
-        place = len(self._said) - 1
-        found = [self.hashes[place]]
-        while place and self._said[place - 1][0] == message.sender and self._said[place - 1][1] in (message.answers, None):
-            place -= 1
-            found.append(self.hashes[place])
-        return found
+    def hash_after_question(self, message: Message) -> bytes:
+        """The record's hash up to the message that this one answers, it included."""
+        return self.hashes[self._numbers[message.answers]]
 
     def _check(self, message: Message) -> None:
         if message.request != self._header.request:

@@ -4,72 +4,34 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 from deltaml_core import schemes
+from deltaml_core.audit.dropping import Dropping
+from deltaml_core.audit.measuring import LeavingOut, Measuring
 from deltaml_core.audit.record import Fault, Record
-from deltaml_core.contributions import Coalition, GramErrors, coalitions, gains, worst_harm
+from deltaml_core.contributions import Coalition, ErrorOf, GramErrors, coalitions, gains, worst_harm
 from deltaml_core.measurement import Measurement, Metric
-from deltaml_core.messages import Masks, Message, OpenResiduals, ProposeResult, SoloModel, SquaredErrors, Subject, Update
+from deltaml_core.messages import (
+    Masks,
+    Message,
+    ProposeResult,
+    SentModel,
+    SoloModel,
+    Subject,
+    Update,
+)
 from deltaml_core.party import Party
-from deltaml_core.schedule import Kind, Step
+from deltaml_core.schedule import Kind, Step, rests_on
 from deltaml_core.schemes.base import Ciphertexts, PublicKey
 from deltaml_core.terms import TrainingTerms
 from deltaml_core.transcript import Transcript
-
-
-@dataclass
-class Measuring:
-    """One measurement as it must be, and as far as it has come.
-
-    Attributes:
-        number, round, subject, weights, scale, models, coalition, factor: as `metrics.base.Evaluation` has them; the weights are
-            unknown in the public part.
-        asked: the validators that were asked.
-        answers: with `metrics="verifiable"`, their squared errors.
-        sums: what is to be opened.
-        rows: with `metrics="noise"`, of the residuals that arrived.
-        opening, digits, squared_error: with `metrics="noise"`, what is to be opened, what was, and what follows.
-        result: what came of it.
-        told: who was told the metric.
-        shown: who was shown the proof.
-    """
-
-    number: int
-    round: int
-    subject: Subject
-    weights: Ciphertexts
-    scale: int
-    models: int = 1
-    coalition: Coalition = ()
-    factor: tuple[int, int] = (1, 1)
-    asked: set[str] = field(default_factory=set)
-    answers: dict[str, SquaredErrors] = field(default_factory=dict)
-    sums: Ciphertexts = ()
-    rows: dict[str, int] = field(default_factory=dict)
-    opening: OpenResiduals | None = None
-    digits: tuple[int, ...] = ()
-    squared_error: int | None = None
-    result: Measurement | None = None
-    openings: tuple[tuple[int, ...], tuple[int, ...]] = ((), ())
-    told: set[str] = field(default_factory=set)
-    shown: set[str] = field(default_factory=set)
-
-
-@dataclass
-class LeavingOut:
-    """A trainer that is left out, and the validators that were told so."""
-
-    number: int
-    trainers: tuple[str, ...]
-    left: str
-    told: set[str] = field(default_factory=set)
 
 
 class State:
     """The run as its messages tell it.
 
     Attributes:
+        dropping: who was dropped; `trainers`, `validators` and `owners` are the others.
         public: whether the record is the public part, in which some kinds are sealed.
         record: all messages so far.
         counts: what was checked how often.
@@ -78,6 +40,7 @@ class State:
         step: what is under way.
         active: the trainers whose updates are used.
         asked: whom the aggregator has asked for its part of the step.
+        told: what trainers have told validators of the models they are about to send.
         updates, solo_models: the trainers' answers.
         masks, masked, refreshed: of the refresh under way: the owners' masks, what is to be opened, and whether it is done.
         attempts: by (measurement, validator), how many times it masked its errors.
@@ -103,6 +66,7 @@ class State:
         self.party = Party(self.header.request, "the auditor", document.terms, key, self.header.buyer, self.header.aggregator)
         self.public = transcript.is_public
         self.record = Record(self.header, transcript.first_hash)
+        self.dropping = Dropping(self.header)
         self.counts: Counter[str] = Counter()
         self.rows: dict[str, int] = {}
         self.initial: Ciphertexts = ()
@@ -110,6 +74,7 @@ class State:
         self.step: Step | None = None
         self.active = self.header.trainers
         self.asked: set[str] = set()
+        self.told: dict[str, list[SentModel]] = {}
         self.updates: dict[str, Update] = {}
         self.solo_models: dict[str, SoloModel] = {}
         self.masks: dict[str, Masks] = {}
@@ -128,10 +93,9 @@ class State:
         self._blinding = transcript.blinding
         self._agenda: deque[Step] = deque(self.party.steps)
         self._comparisons: deque[tuple[Subject, Coalition]] = deque()
+        self._results: dict[tuple[Subject, int, Coalition], tuple[Measuring, tuple[str, ...]]] = {}
         self._measured = 0
         self._averaged = True
-        self._errors: dict[Coalition, Metric] = {}
-        self._gram: Measurement | None = None
         self._left_out: list[str] = []
 
     @property
@@ -146,8 +110,18 @@ class State:
 
     @property
     def owners(self) -> tuple[str, ...]:
-        """Trainers, then validators."""
-        return (*self.header.trainers, *self.header.validators)
+        """Trainers, then validators, without those that were dropped."""
+        return self.dropping.owners
+
+    @property
+    def trainers(self) -> tuple[str, ...]:
+        """Likewise."""
+        return self.dropping.trainers
+
+    @property
+    def validators(self) -> tuple[str, ...]:
+        """Likewise."""
+        return self.dropping.validators
 
     # --- the schedule ---
 
@@ -168,7 +142,7 @@ class State:
                 due = f"{self._agenda[0].kind.value} of round {self._agenda[0].round}" if self._agenda else "the end"
                 raise Fault("schedule", f"the schedule has {due} here")
             self.step = self._agenda.popleft()
-            self.asked, self.masks, self.masked, self.refreshed = set(), {}, (), False
+            self.asked, self.told, self.masks, self.masked, self.refreshed = set(), {}, {}, (), False
             if kind is Kind.TRAIN:
                 self.updates, self._averaged = {}, self.public
             if kind is Kind.CONTRIBUTIONS:
@@ -191,26 +165,27 @@ class State:
         Raises:
             Fault: something is missing.
         """
-        if len(self.rows) < len(self.owners) or not (self.initial or self.public):
+        self.dropping.complete()
+        if not self.rows.keys() >= set(self.owners) or not (self.initial or self.public):
             raise Fault("order", "an owner has not reported yet, or there are no initial weights")
         if not self._averaged:
             raise Fault("order", "the round before it is not complete")
         if self.step is not None and self.step.kind is Kind.REFRESH and not self.refreshed:
             raise Fault("order", "the refresh before it is not complete")
-        if self.leaving is not None and self.leaving.told != set(self.header.validators):
+        if self.leaving is not None and not self.leaving.told >= set(self.validators):
             raise Fault("order", f"not every validator was told that {self.leaving.left} is left out")
         self._announced()
 
     def at_end(self) -> bool:
         """Whether all of the schedule was done."""
-        return not self._agenda and not self._comparisons
+        return not self._agenda and not self._comparisons and not self._stale()
 
     def _announced(self) -> None:
         measuring = self.measuring
         if measuring is None:
             return
-        shown = self.public or self.terms.metrics == "noise" or measuring.shown == set(self.header.validators)
-        if measuring.result is None or measuring.told != self.audience(measuring) or not shown:
+        shown = self.public or self.terms.metrics == "noise" or measuring.shown >= set(self.validators)
+        if measuring.result is None or not measuring.told >= self.audience(measuring) or not shown:
             raise Fault("order", f"measurement {measuring.number} is not complete, or was not announced to everybody")
 
     # --- a round ---
@@ -248,7 +223,7 @@ class State:
             scale = step.scale + self.terms.map_bits
             measuring = Measuring(number, step.round, Subject.UPDATES, weights, scale, count, factor=(count, 1))
         elif self._comparing(message):
-            measuring = self._next_comparison(message, number)
+            measuring = self._once_more(number) if self._exhausted() else self._next_comparison(message, number)
         else:
             step = self.enter(message, Kind.EVALUATE)
             measuring = Measuring(number, step.round, Subject.MODEL, self.weights, step.scale)
@@ -269,15 +244,15 @@ class State:
     def conclude(self, measuring: Measuring, result: Measurement) -> None:
         """Note what came of a measurement."""
         measuring.result = result
+        if rests_on(self.terms, measuring.subject, measuring.round):
+            self._results[measuring.subject, measuring.round, measuring.coalition] = measuring, self.validators
         match measuring.subject:
             case Subject.MODEL:
                 self.history.append((measuring.round, result.metric))
                 self.counts["measurements"] += 1
             case Subject.COALITION:
-                self._errors[measuring.coalition] = result.metric
                 self.counts["coalitions"] += 1
             case Subject.SOLO_MODELS:
-                self._gram = result
                 self.counts["Gram matrices"] += 1
             case Subject.UPDATES:
                 self._judge(measuring, result)
@@ -285,15 +260,66 @@ class State:
 
     def audience(self, measuring: Measuring) -> set[str]:
         """Who is told the metric; with `metrics="verifiable"` validators are shown the proof instead."""
-        trainers = self.header.trainers if measuring.subject is Subject.MODEL else ()
-        return {*trainers, *(self.header.validators if self.terms.metrics == "noise" else ())}
+        trainers = self.trainers if measuring.subject is Subject.MODEL else ()
+        return {*trainers, *(self.validators if self.terms.metrics == "noise" else ())}
 
     def gains(self) -> tuple[int, ...]:
         """What the measurements make of every trainer."""
-        error = self._errors.__getitem__
-        if self._gram is not None:
-            error = GramErrors(self.header.trainers, self._gram, self._errors[()])
-        return tuple(gains(self.terms.contributions, self.header.trainers, error, self._left_out))
+        found = {key: measuring.result for key, (measuring, _) in self._results.items() if measuring.result is not None}
+        errors = {coalition: result.metric for (subject, _, coalition), result in found.items() if subject is Subject.COALITION}
+        error: ErrorOf = errors.__getitem__
+        gram = found.get((Subject.SOLO_MODELS, self.terms.rounds, ()))
+        if gram is not None:
+            error = GramErrors(self.trainers, gram, errors[()])
+        return tuple(gains(self.terms.contributions, self.header.trainers, error, self._left_out, self.dropping.dropped))
+
+    # --- owners that vanish ---
+
+    @property
+    def awaited(self) -> set[str]:
+        """The owners whose own answer the run waits for; in the public part, anybody's, whose answers are sealed."""
+        if self.public:
+            return set(self.owners)
+        if self.proposal is not None:
+            return set(self.validators) - self.approved
+        if self.step is None:
+            return set(self.owners) - self.rows.keys()
+        waiting: set[str] = set()
+        if self.step.kind is Kind.TRAIN and not self._averaged:
+            waiting |= set(self.active) - self.updates.keys()
+        if self.step.kind is Kind.REFRESH and not self.masked and self.terms.metrics != "noise":
+            waiting |= set(self.owners) - self.masks.keys()
+        if self.step.kind is Kind.CONTRIBUTIONS:
+            waiting |= set(self.trainers) - self.solo_models.keys()
+        measuring = self.measuring
+        if measuring is not None and not measuring.sums and measuring.opening is None:
+            waiting |= set(self.validators) - measuring.answers.keys() - measuring.rows.keys()
+        return waiting
+
+    def drop(self, owner: str) -> None:
+        """Go on without an owner."""
+        self.dropping.drop(owner)
+        self.counts["dropped owners"] += 1
+        self.active, was_active = tuple(trainer for trainer in self.active if trainer != owner), owner in self.active
+        if self.step is None or owner not in self.header.trainers:
+            return
+        if self.step.kind is Kind.TRAIN and was_active and not self._averaged:
+            self.asked, self.updates, self.told = set(), {}, {}
+        if self.step.kind is Kind.CONTRIBUTIONS:
+            self.asked, self.solo_models, self.told = set(), {}, {}
+            self._comparisons = deque(self._wanted())
+
+    def _stale(self) -> list[Measuring]:
+        """What the result rests on and others than those still there have measured."""
+        return [measuring for measuring, validators in self._results.values() if validators != self.validators]
+
+    def _exhausted(self) -> bool:
+        return self.step is not None and self.step.kind is Kind.CONTRIBUTIONS and not self._comparisons and bool(self._stale())
+
+    def _once_more(self, number: int) -> Measuring:
+        self._announced()
+        old = self._stale()[0]
+        return Measuring(number, old.round, old.subject, old.weights, old.scale, old.models, old.coalition, old.factor)
 
     def _judge(self, measuring: Measuring, gram: Measurement) -> None:
         harmful = worst_harm(self.active, GramErrors(self.active, gram))
@@ -303,7 +329,7 @@ class State:
         self.leaving = LeavingOut(measuring.number, self.active, harmful)
         self._left_out.append(harmful)
         self.active = tuple(trainer for trainer in self.active if trainer != harmful)
-        self.asked, self.updates = set(), {}
+        self.asked, self.updates, self.told = set(), {}, {}
 
     def _updates_due(self, message: Message, models: int) -> bool:
         if not self.terms.robust or len(self.active) < 2 or self._comparing(message):
@@ -322,19 +348,19 @@ class State:
     def _next_comparison(self, message: Message, number: int) -> Measuring:
         step = self.enter(message, Kind.CONTRIBUTIONS)
         self._announced()
-        if not self._comparisons or not (self.public or len(self.solo_models) == len(self.header.trainers)):
+        if not self._comparisons or not (self.public or len(self.solo_models) == len(self.trainers)):
             raise Fault("measurement", "nothing is to be measured here")
         subject, coalition = self._comparisons.popleft()
         scale = step.scale + self.terms.map_bits
         if subject is Subject.SOLO_MODELS:
-            weights = self._joined(self.solo_models, self.header.trainers)
-            return Measuring(number, step.round, subject, weights, scale, len(self.header.trainers))
+            weights = self._joined(self.solo_models, self.trainers)
+            return Measuring(number, step.round, subject, weights, scale, len(self.trainers))
         weights = () if self.public else self._coalition_weights(coalition)
         return Measuring(number, step.round, subject, weights, scale, coalition=coalition, factor=(1, max(1, len(coalition))))
 
     def _wanted(self) -> list[tuple[Subject, Coalition]]:
         if self.terms.metrics == "noise":
-            return [(Subject.COALITION, coalition) for coalition in coalitions(self.terms.contributions, self.header.trainers)]
+            return [(Subject.COALITION, coalition) for coalition in coalitions(self.terms.contributions, self.trainers)]
         return [(Subject.COALITION, ()), (Subject.SOLO_MODELS, ())]
 
     # --- the aggregator's products ---
@@ -356,5 +382,5 @@ class State:
     def _coalition_weights(self, coalition: Coalition) -> Ciphertexts:
         if coalition:
             return self.blind(self.sum([self.solo_models[member].weights for member in coalition]), "coalition", *coalition)
-        shares = [self.solo_models[trainer].target_share for trainer in self.header.trainers]
+        shares = [self.solo_models[trainer].target_share for trainer in self.trainers]
         return self.key.zeros(self.terms.weights - 1) + self.sum(shares)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from deltaml_core.audit.measuring import Measuring
 from deltaml_core.audit.record import Fault
-from deltaml_core.audit.state import Measuring, State
+from deltaml_core.audit.state import State
 from deltaml_core.messages import (
     ApproveResult,
     AskMasks,
@@ -24,6 +25,7 @@ from deltaml_core.messages import (
     OpenMasked,
     OpenResiduals,
     OpenSums,
+    OwnerDropped,
     OwnerReady,
     Products,
     ProposeResult,
@@ -63,7 +65,7 @@ ANSWERS: dict[type[Message], type[Message]] = {
 }
 """What answers one kind only."""
 
-UNASKED = (InitialModel, OwnerReady, FinalModel)
+UNASKED = (InitialModel, OwnerReady, OwnerDropped, FinalModel)
 """What may be said of one's own accord."""
 
 _CHECKS: dict[type[Message], Callable[[State, Any], None]] = {}
@@ -83,6 +85,9 @@ def check(state: State, message: Message) -> None:
         raise Fault("order", f"it answers a {asked.kind} of round {asked.round}")
     if type(message) not in _CHECKS:
         raise Fault("kind", "no check is known for messages of this kind")
+    gone = state.dropping.dropped
+    if message.sender in gone or (message.recipient in gone and message.sender != state.header.aggregator):
+        return  # it crossed the news that this owner was dropped: nobody makes anything of it
     _CHECKS[type(message)](state, message)
 
 
@@ -140,7 +145,7 @@ def opens(state: State, ciphertexts: Ciphertexts, plaintexts: tuple[int, ...], r
 
 def values_of(state: State, measuring: Measuring) -> Ciphertexts:
     """All validators' squared errors of a measurement, in the header's order."""
-    return tuple(value for validator in state.header.validators for value in measuring.answers[validator].values)
+    return tuple(value for validator in state.validators for value in measuring.answers[validator].values)
 
 
 def final_scale_of(state: State) -> int:

@@ -41,7 +41,7 @@ def _evaluate(state: State, message: Evaluate) -> None:
     if state.measuring is None or state.measuring.number != message.evaluation:
         state.begin(message, message.evaluation, message.models)
     measuring = state.under_way(message, message.evaluation)
-    if message.recipient not in state.header.validators or message.recipient in measuring.asked:
+    if message.recipient not in state.validators or message.recipient in measuring.asked:
         raise Fault("measurement", "a measurement asks every validator once")
     measuring.asked.add(message.recipient)
     said = (message.subject, message.scale, message.models, message.numerator, message.denominator)
@@ -64,7 +64,7 @@ def _metric(state: State, message: MetricAnnounced) -> None:
         raise Fault("announcement", "it names another subject than was measured")
     said = Measurement((message.squared_error,), message.scale, message.rows)
     if state.public and noise and measuring.result is None:
-        rows = sum(state.rows[validator] for validator in state.header.validators)
+        rows = sum(state.rows[validator] for validator in state.validators)
         if message.squared_error < 0 or (message.scale, message.rows) != (measuring.scale + state.terms.row_bits, rows):
             raise Fault("announcement", "its scale or rows cannot be those of this measurement")
         state.conclude(measuring, said)
@@ -105,7 +105,7 @@ def _products(state: State, message: Products) -> None:
 @of(ZeroTest)
 def _zero_test(state: State, message: ZeroTest) -> None:
     """In its form; it is asked once for every attempt."""
-    if message.sender not in state.header.validators or message.recipient != state.header.buyer:
+    if message.sender not in state.validators or message.recipient != state.header.buyer:
         raise Fault("participants", "a validator asks that, of the buyer")
     state.key.check(message.ciphertext, 1, message.sender)
 
@@ -136,24 +136,26 @@ def _squared_errors(state: State, message: SquaredErrors) -> None:
     if message.rows != state.rows[message.sender]:
         raise Fault("rows", f"they are of {message.rows} rows, but the validator reported {state.rows[message.sender]}")
     state.key.check(message.values, len(pairs(measuring.models)), message.sender)
+    digest = errors_digest(message.rows, message.values, state.key)
+    if any(told.digest != digest for told in measuring.sent.get(message.sender, ())):
+        raise Fault("measurement", "it told another validator of other errors")
     measuring.answers[message.sender] = message
 
 
 @of(SentErrors)
 def _sent_errors(state: State, message: SentErrors) -> None:
-    """What the validator has sent, told to another one."""
-    said_by(message, *state.header.validators)
-    sent = state.under_way(message, message.evaluation).answers.get(message.sender)
-    if message.recipient not in state.header.validators or message.recipient == message.sender or sent is None:
-        raise Fault("measurement", "it goes from a validator that has answered to another one")
-    if message.digest != errors_digest(sent.rows, sent.values, state.key):
-        raise Fault("measurement", "it tells of other errors than the validator sent")
+    """What the validator is about to send, told to another one first."""
+    said_by(message, *state.validators)
+    measuring = state.under_way(message, message.evaluation)
+    if message.recipient not in state.validators or message.recipient == message.sender or message.sender in measuring.answers:
+        raise Fault("measurement", "it goes from a validator that is about to answer to another one")
+    measuring.sent.setdefault(message.sender, []).append(message)
 
 
 @of(MeasurementFailed)
 def _measurement_failed(state: State, message: MeasurementFailed) -> None:
     """The run ends here."""
-    said_by(message, *state.header.validators)
+    said_by(message, *state.validators)
     if (message.evaluation, message.sender) in state.tested:
         raise Fault("zero test", "its zero test held")
     state.failed = f"measurement {message.evaluation} failed: {message.sender}'s zero tests did not hold"
@@ -166,10 +168,10 @@ def _open_sums(state: State, message: OpenSums) -> None:
     if state.public:
         state.begin(message, message.evaluation, message.models)
     measuring = state.under_way(message, message.evaluation)
-    untested = [validator for validator in state.header.validators if (message.evaluation, validator) not in state.tested]
-    if untested or not (state.public or len(measuring.answers) == len(state.header.validators)):
+    untested = [validator for validator in state.validators if (message.evaluation, validator) not in state.tested]
+    if untested or not (state.public or len(measuring.answers) == len(state.validators)):
         raise Fault("zero test", f"{len(untested)} validators' products have not passed a zero test, or an answer is missing")
-    rows = sum(state.rows[validator] for validator in state.header.validators)
+    rows = sum(state.rows[validator] for validator in state.validators)
     if measuring.sums or (message.scale, message.models, message.rows) != (measuring.scale, measuring.models, rows):
         raise Fault("measurement", "it was asked before, or its scale, models or rows are not those of the measurement")
     count = len(pairs(measuring.models))
@@ -187,11 +189,11 @@ def _opened_sums(state: State, message: OpenedSums) -> None:
     if not measuring.sums or measuring.result is not None:
         raise Fault("measurement", "nothing was to be opened")
     opens(state, measuring.sums, message.plaintexts, message.randomness)
-    rows = sum(state.rows[validator] for validator in state.header.validators)
+    rows = sum(state.rows[validator] for validator in state.validators)
     if fault := range_fault(state.terms, message.plaintexts, measuring.scale, measuring.models, rows):
         raise Fault("range", fault)
     measuring.openings = message.plaintexts, message.randomness
-    if measuring.subject is Subject.MODEL:
+    if measuring.subject is Subject.MODEL and measuring.round == state.terms.rounds:
         state.metric_hash = ciphertexts_hash(measuring.sums, state.key)
     state.conclude(measuring, Measurement(message.plaintexts, measuring.scale + state.terms.row_bits, rows, measuring.models))
 
@@ -201,11 +203,11 @@ def _measured(state: State, message: Measured) -> None:
     """The same that was sent and opened."""
     measuring = state.under_way(message, message.evaluation)
     said_by(message, state.header.aggregator)
-    if message.recipient not in state.header.validators or message.recipient in measuring.shown:
+    if message.recipient not in state.validators or message.recipient in measuring.shown:
         raise Fault("announcement", "every validator is shown it once")
-    rows = tuple(state.rows[validator] for validator in state.header.validators)
+    rows = tuple(state.rows[validator] for validator in state.validators)
     said = (message.scale, message.models, message.validators, message.rows, (message.plaintexts, message.randomness))
-    if said != (measuring.scale, measuring.models, state.header.validators, rows, measuring.openings) or measuring.result is None:
+    if said != (measuring.scale, measuring.models, state.validators, rows, measuring.openings) or measuring.result is None:
         raise Fault("announcement", "it is something else than was measured")
     same(message.values, values_of(state, measuring))
     measuring.shown.add(message.recipient)
@@ -232,8 +234,8 @@ def _open_residuals(state: State, message: OpenResiduals) -> None:
     """In their form; the noise hides what they hold."""
     measuring = state.under_way(message, message.evaluation)
     between(message, state.header.aggregator, state.header.buyer)
-    rows = tuple(state.rows[validator] for validator in state.header.validators)
-    if len(measuring.rows) < len(rows) or measuring.opening is not None:
+    rows = tuple(state.rows[validator] for validator in state.validators)
+    if not measuring.rows.keys() >= set(state.validators) or measuring.opening is not None:
         raise Fault("measurement", "a validator's residuals are missing, or it was asked before")
     if message.rows != rows or message.scale != measuring.scale:
         raise Fault("rows", "its rows or scale are others than the validators'")
@@ -276,7 +278,7 @@ def _metric_confirmed(state: State, message: MetricConfirmed) -> None:
     measuring = state.under_way(message, message.evaluation)
     if measuring.squared_error is None or measuring.opening is None or measuring.result is not None:
         raise Fault("measurement", "there is nothing to confirm")
-    if measuring.subject is Subject.MODEL:
+    if measuring.subject is Subject.MODEL and measuring.round == state.terms.rounds:
         state.metric_hash = ciphertexts_hash(measuring.opening.packed, state.key)
     rows = sum(measuring.opening.rows)
     state.conclude(measuring, Measurement((measuring.squared_error,), measuring.scale + state.terms.row_bits, rows))

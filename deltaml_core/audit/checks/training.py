@@ -17,6 +17,7 @@ from deltaml_core.messages import (
     Masks,
     OpenedMasked,
     OpenMasked,
+    OwnerDropped,
     OwnerReady,
     ProposeResult,
     Refresh,
@@ -51,6 +52,20 @@ def _owner_ready(state: State, message: OwnerReady) -> None:
     state.rows[message.sender] = message.rows
 
 
+@of(OwnerDropped)
+def _owner_dropped(state: State, message: OwnerDropped) -> None:
+    """Put on record first, of an owner that was awaited, then told to everybody. One that nobody waited for changes nothing."""
+    said_by(message, state.header.aggregator)
+    if message.recipient == state.header.aggregator:
+        state.dropping.post(message)
+        if not state.public and message.owner in state.awaited:
+            state.drop(message.owner)
+        return
+    if state.public and state.dropping.posted(message.owner):
+        state.drop(message.owner)
+    state.dropping.tell(message)
+
+
 # --- a round -----------------------------------------------------------------------------------------------------
 
 
@@ -68,13 +83,16 @@ def _train(state: State, message: Train) -> None:
 @of(Update)
 def _update(state: State, message: Update) -> None:
     """In its form; with the last of them the average is due."""
-    step = state.current(message, Kind.TRAIN)
+    step, asked = state.current(message, Kind.TRAIN), state.record.answered(message)
+    if isinstance(asked, Train) and asked.trainers > len(state.active) and message.trainers == asked.trainers and state.dropping.dropped:
+        return  # it crossed the news that a trainer was dropped: the round is asked again
     if message.sender not in state.asked or message.sender in state.updates:
         raise Fault("order", "it was not asked for, or is there already")
     if message.trainers != len(state.active):
         raise Fault("round", f"it divides by {message.trainers} instead of {len(state.active)} trainers")
     at_scale(step, message.scale, state.terms.map_bits)
     state.key.check(message.weights, state.terms.weights, message.sender)
+    _as_told(state, message)
     state.updates[message.sender] = message
     if len(state.updates) == len(state.active):
         state.finish_round()
@@ -87,7 +105,7 @@ def _leave_out(state: State, message: LeaveOut) -> None:
     leaving = state.leaving
     if leaving is None or (message.evaluation, message.trainers, message.left) != (leaving.number, leaving.trainers, leaving.left):
         raise Fault("robust", "leaving that trainer out does not follow from the measured updates")
-    if message.recipient not in state.header.validators or message.recipient in leaving.told:
+    if message.recipient not in state.validators or message.recipient in leaving.told:
         raise Fault("robust", "every validator is told once")
     leaving.told.add(message.recipient)
 
@@ -121,13 +139,13 @@ def _open_masked(state: State, message: OpenMasked) -> None:
     at_scale(step, message.scale)
     count, key = state.terms.weights, state.key
     slots = masked_weight_slots(state.terms, key.capacity, step.scale)
-    if state.masked or not (state.public or len(state.masks) == len(state.owners)):
+    if state.masked or not (state.public or state.masks.keys() >= set(state.owners)):
         raise Fault("order", "masks are missing, or it was asked before")
     state.masked = key.check(message.packed, slots.plaintexts(count), message.sender)
     if state.public:
         return
     high = state.sum([state.masks[owner].high for owner in state.owners])
-    low = [state.masks[trainer].low for trainer in state.header.trainers]
+    low = [state.masks[trainer].low for trainer in state.trainers]
     masked = state.sum([state.weights, key.scale(high, [1 << (step.scale - state.terms.base_scale)] * count), *low])
     ones = [[int(row == column) for column in range(count)] for row in range(count)]
     joined = key.combine(key.prepare(slots.join_rows(ones)), masked)
@@ -177,9 +195,9 @@ def _refreshed(state: State, message: Refreshed) -> None:
 def _train_alone(state: State, message: TrainAlone) -> None:
     """From the initial weights, over all trainers' rows."""
     step = state.enter(message, Kind.CONTRIBUTIONS)
-    ask(state, message, state.header.trainers)
+    ask(state, message, state.trainers)
     at_scale(step, message.scale)
-    rows = sum(state.rows[trainer] for trainer in state.header.trainers)
+    rows = sum(state.rows[trainer] for trainer in state.trainers)
     if message.rows != rows:
         raise Fault("rows", f"the trainers reported {rows} rows, not {message.rows}")
     same(message.weights, state.initial)
@@ -188,25 +206,43 @@ def _train_alone(state: State, message: TrainAlone) -> None:
 @of(SoloModel)
 def _solo_model(state: State, message: SoloModel) -> None:
     """In its form."""
-    step = state.current(message, Kind.CONTRIBUTIONS)
+    step, asked = state.current(message, Kind.CONTRIBUTIONS), state.record.answered(message)
+    rows = sum(state.rows[trainer] for trainer in state.trainers)
+    if isinstance(asked, TrainAlone) and asked.rows > rows and message.rows == asked.rows and state.dropping.dropped:
+        return  # it crossed the news that a trainer was dropped: solo models are asked for again
     if message.sender not in state.asked or message.sender in state.solo_models:
         raise Fault("order", "it was not asked for, or is there already")
+    if message.rows != rows:
+        raise Fault("rows", f"the trainers reported {rows} rows, not {message.rows}")
     at_scale(step, message.scale, state.terms.map_bits)
     state.key.check(message.weights, state.terms.weights, message.sender)
     state.key.check(message.target_share, 1, message.sender)
+    _as_told(state, message)
     state.solo_models[message.sender] = message
 
 
 @of(SentModel)
 def _sent_model(state: State, message: SentModel) -> None:
-    """What the trainer has sent to the aggregator, told to a validator."""
+    """What the trainer is about to send to the aggregator, told to a validator first."""
     answers: Mapping[str, Update | SoloModel] = state.solo_models if message.subject == Subject.SOLO_MODELS else state.updates
-    sent = answers.get(message.sender)
-    if sent is None or sent.round != message.round or message.recipient not in state.header.validators:
-        raise Fault("order", "it goes from a trainer that has answered to a validator")
-    told_share = sent.target_share if isinstance(sent, SoloModel) else ()
-    if message.digest != ciphertexts_hash(sent.weights, state.key).hex() or message.target_share != told_share:
-        raise Fault("product", "it tells of another model than the trainer sent")
+    asked = state.record.answered(message)
+    if not isinstance(asked, Train | TrainAlone) or asked.round != message.round or message.recipient not in state.validators:
+        raise Fault("order", "it goes from a trainer that was asked for a model to a validator")
+    if message.sender in answers or message.sender not in state.asked:
+        if state.dropping.dropped:
+            return  # it crossed the news that a trainer was dropped, as the model it tells of will
+        raise Fault("order", "a trainer tells of its model before it sends it")
+    state.told.setdefault(message.sender, []).append(message)
+
+
+def _as_told(state: State, sent: Update | SoloModel) -> None:
+    """Refuse a model of which the trainer told the validators something else."""
+    digest, alone = ciphertexts_hash(sent.weights, state.key).hex(), isinstance(sent, SoloModel)
+    rows, share = (sent.rows, sent.target_share) if isinstance(sent, SoloModel) else (0, ())
+    said = (str(Subject.SOLO_MODELS if alone else Subject.UPDATES), rows, digest, share)
+    crossed = [told for told in state.told.get(sent.sender, ()) if told.answers == sent.answers]
+    if any((told.subject, told.rows, told.digest, told.target_share) != said for told in crossed):
+        raise Fault("product", "it told a validator of another model")
 
 
 @of(ProposeResult)
@@ -216,7 +252,7 @@ def _propose_result(state: State, message: ProposeResult) -> None:
     state.complete()
     if not state.at_end():
         raise Fault("schedule", "the run is not at its end")
-    if message.recipient not in state.header.validators or message.recipient in state.proposed or message.round != state.terms.rounds:
+    if message.recipient not in state.validators or message.recipient in state.proposed or message.round != state.terms.rounds:
         raise Fault("result", "every validator is proposed the result of the last round once")
     errors = dict(state.history)
     last = errors[state.terms.rounds]
@@ -235,8 +271,8 @@ def _propose_result(state: State, message: ProposeResult) -> None:
     for name, (claimed, found) in claims.items():
         if claimed != found:
             raise Fault("result", f"the proposed {name} does not follow from the messages before it")
-    if message.transcript_hash not in [known.hex() for known in state.record.hashes_before_answer(message)]:
-        raise Fault("hash", "the header or the messages before it are not those whose hash it states")
+    if message.transcript_hash != state.record.hash_after_question(message).hex():
+        raise Fault("hash", "the header or the messages up to the one it answers are not those whose hash it states")
     if state.proposal is not None and replace(message, recipient=state.proposal.recipient) != state.proposal:
         raise Fault("result", "another validator was proposed another result")
     state.proposal = message
