@@ -159,7 +159,7 @@ class AggregatorNode(Node):
         recorded = self._recorded.get(request.id, 0)
         for index, (number, metric) in enumerate(role.history[recorded:], start=recorded):
             record = functools.partial(self.marketplace.record_metric, request_id=request.id, round_number=number, mse=metric.units)
-            if self.do(f"metric {request.id} {index}", record):
+            if self.do(f"metric {request.id} {index}", record, level=logging.DEBUG):
                 self._recorded[request.id] = index + 1
         for owner in desk.silent(self.document(request).terms.owner_timeout, time.time(), self._started):
             if (request.id, owner) not in self._dropped:

@@ -258,13 +258,16 @@ class Node(ABC):
         self.book.note_request(number, status=request.status.name)
         return request
 
-    def do(self, purpose: str, call: Callable[[Wallet], object], request: Request | None = None) -> Receipt | None:
+    def do(
+        self, purpose: str, call: Callable[[Wallet], object], request: Request | None = None, level: int = logging.INFO
+    ) -> Receipt | None:
         """Do something on the chain, once; what the contract refuses is asked again when the request has changed, or later.
 
         Args:
             purpose: as in `Journal.once`.
             call: a writing method of the marketplace.
             request: whose state made it due.
+            level: of the log's line about it.
 
         Returns:
             The receipt; None when the contract refused.
@@ -280,7 +283,7 @@ class Node(ABC):
             if request is not None:
                 self._read(request.id)
             return None
-        log.info("%s is done", purpose, extra={"transaction": receipt.transaction_hash})
+        log.log(level, "%s is done", purpose, extra={"transaction": receipt.transaction_hash})
         if request is not None:
             self._read(request.id)
         return receipt

@@ -66,7 +66,8 @@ class Journal:
             The transaction's receipt, now or from when it was done before.
 
         Raises:
-            ContractError: the contract refused it. Nothing was sent, unless the chain changed its mind while it was on the way.
+            ContractError: the contract refused it. Nothing was sent, or what was sent was refused when it was mined and changed
+                nothing; then the purpose may be served anew.
             ChainError: the chain does not answer; the same call later takes it up again.
         """
         with self._one_at_a_time:
@@ -77,9 +78,10 @@ class Journal:
             receipt = None if sent is None else self._marketplace.receipt(sent.hash)
             if receipt is None:
                 raise ChainError(f"the chain does not show what was sent for {purpose!r} yet: ask again")
+            if not receipt.succeeded:
+                self._note_failure(purpose, receipt)
+                raise ContractError(f"the transaction {receipt.transaction_hash} ({purpose}) was refused when it was mined", "", {})
             self._note_block(purpose, receipt.block)
-        if not receipt.succeeded:
-            raise ContractError(f"the transaction {receipt.transaction_hash} ({purpose}) was refused when it was mined", "", {})
         return receipt
 
     def has(self, purpose: str) -> bool:
@@ -107,6 +109,12 @@ class Journal:
         row = {"purpose": purpose, "nonce": nonce, "raw": raw, "hash": Web3.to_hex(Web3.keccak(raw))}
         with self._database.writing() as connection:
             connection.execute(transactions.insert().values(row))
+
+    def _note_failure(self, purpose: str, receipt: Receipt) -> None:
+        """Others were faster, say, between the estimate and the block: it stays on record under another name."""
+        renamed = f"{purpose}, refused in block {receipt.block}"
+        with self._database.writing() as connection:
+            connection.execute(update(transactions).where(transactions.c.purpose == purpose).values(purpose=renamed, block=receipt.block))
 
     def _note_block(self, purpose: str, block: int) -> None:
         with self._database.writing() as connection:
