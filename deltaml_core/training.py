@@ -217,11 +217,7 @@ class Session:
             DivergentStepError: for the trainers' data together.
             RequirementsError, ScaleBudgetError: as the roles find.
         """
-        if terms.metrics == "noise":
-            warnings.warn(" ".join(str(NoiseMetricWarning.__doc__).split()), NoiseMetricWarning, stacklevel=3)
-        if terms.scheme == "paillier" and terms.key_bits < SECURE_KEY_BITS:
-            warnings.warn(f"a {terms.key_bits}-bit key can be broken: use {SECURE_KEY_BITS} bits", InsecureKeyWarning, stacklevel=3)
-
+        warn_of(terms)
         document = RequestDocument(terms, key.public.modulus, key.prove_modulus())
 
         def seat(name: str) -> Party:
@@ -281,6 +277,19 @@ class Session:
         self.transport.send([self.aggregator.deliver()])
         while self.transport.deliver():
             pass
+
+
+def warn_of(terms: TrainingTerms) -> None:
+    """Warn of terms under which somebody learns more than by default.
+
+    Warns:
+        NoiseMetricWarning: with `metrics="noise"`.
+        InsecureKeyWarning: for a Paillier key below 2048 bits.
+    """
+    if terms.metrics == "noise":
+        warnings.warn(" ".join(str(NoiseMetricWarning.__doc__).split()), NoiseMetricWarning, stacklevel=4)
+    if terms.scheme == "paillier" and terms.key_bits < SECURE_KEY_BITS:
+        warnings.warn(f"a {terms.key_bits}-bit key can be broken: use {SECURE_KEY_BITS} bits", InsecureKeyWarning, stacklevel=4)
 
 
 def declared_ranges(datasets: Sequence[Dataset]) -> Requirements:

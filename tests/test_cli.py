@@ -50,7 +50,8 @@ def own_signals() -> Iterator[None]:
 
 
 def test_json_is_one_object_alone_on_standard_output_and_progress_is_on_standard_error() -> None:
-    ran = deltaml("demo", "--json", "--rounds", "5", "--key-bits", "1024", "--metrics", "noise", "--escrow", "2.000000000000000001")
+    small = ("--rounds", "5", "--key-bits", "1024", "--metrics", "noise", "--escrow", "2.000000000000000001")
+    ran = deltaml("demo", "--in-process", "--json", *small)
     assert ran.returncode == 0, ran.stderr
     shown = json.loads(ran.stdout)
     assert shown.keys() >= JSON_KEYS
@@ -69,7 +70,7 @@ def test_json_is_one_object_alone_on_standard_output_and_progress_is_on_standard
 
 
 def test_a_run_into_a_file_tells_the_story_and_ends_with_the_tables() -> None:
-    ran = deltaml("demo", "--shuffle", "--rounds", "2", "--key-bits", "1024", "--metrics", "noise")
+    ran = deltaml("demo", "--in-process", "--shuffle", "--rounds", "2", "--key-bits", "1024", "--metrics", "noise")
     assert ran.returncode == 0, ran.stderr
     places = [ran.stdout.index(part) for part in ("Starting a local Ganache", "buyer posts", "settled", "Roles, contributions", "go next")]
     assert places == sorted(places)
@@ -86,8 +87,9 @@ def test_a_run_into_a_file_tells_the_story_and_ends_with_the_tables() -> None:
         (("--rounds", "0"), "TermsError: rounds must be a whole number of at least 1, not 0"),
     ],
 )
-def test_a_refusal_is_one_named_line_and_exit_code_1(arguments: tuple[str, ...], said: str) -> None:
-    ran = deltaml("demo", "--json", *arguments)
+@pytest.mark.parametrize("how", [(), ("--in-process",)])
+def test_a_refusal_is_one_named_line_and_exit_code_1(arguments: tuple[str, ...], said: str, how: tuple[str, ...]) -> None:
+    ran = deltaml("demo", "--json", *how, *arguments)
     assert ran.returncode == 1
     assert ran.stdout == ""
     assert ran.stderr.splitlines()[-1].startswith(said)
@@ -106,7 +108,7 @@ def test_a_folder_that_cannot_keep_the_transcript_is_refused_before_the_run(tmp_
 def test_a_taken_port_is_named() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        ran = deltaml("demo", "--port", str(port))
+        ran = deltaml("demo", "--in-process", "--port", str(port))
     assert ran.returncode == 1
     assert ran.stderr == f"PortTakenError: port {port} is taken by another program: stop that program, or choose another port\n"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import secrets
@@ -9,7 +10,8 @@ import shutil
 import socket
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,6 +19,7 @@ import numpy as np
 from rich.console import Console
 from rich.markup import escape
 
+from deltaml_core import schemes
 from deltaml_core.chain.connection import URL_VARIABLE, connect
 from deltaml_core.chain.events import Cancelled, DealBlockFixed, Event, Failed, Settled
 from deltaml_core.chain.ganache import DEFAULT_CHAIN_ID, GanacheProcess
@@ -29,10 +32,12 @@ from deltaml_core.demo.market import ETHER
 from deltaml_core.demo.paper import DATA, GAS_MONEY_WEI, PAPER_VALIDATOR
 from deltaml_core.demo.result import MarketResult, ProcessFigures, read_result
 from deltaml_core.demo.supervisor import Supervisor
-from deltaml_core.errors import ChainError, InsufficientFundsError
+from deltaml_core.errors import ChainError, InsufficientFundsError, NodeError
 from deltaml_core.node.home import Home
 from deltaml_core.node.offer import Offer
+from deltaml_core.schedule import schedule
 from deltaml_core.terms import TrainingTerms
+from deltaml_core.training import warn_of
 from deltaml_core.transcript import Transcript
 
 BUYER, AGGREGATOR = "buyer", "aggregator"
@@ -177,13 +182,13 @@ def play_processes(
         DeltaMLError: something was refused; all processes have been stopped.
     """
     check_key_length(terms)
+    schedule(terms, schemes.capacity(terms.scheme, terms.key_bits))
+    warn_of(terms)
     if escrow_wei >= GAS_MONEY_WEI:
         raise InsufficientFundsError(f"the buyer has {GAS_MONEY_WEI} wei, and needs some of it for gas: it cannot lock {escrow_wei} wei")
-    for old in (folder / "nodes", folder / "chain"):
-        shutil.rmtree(old, ignore_errors=True)
     console.print("Starting a local Ganache")
-    started = time.perf_counter()
-    with GanacheProcess(port, db_path=folder / "chain") as ganache:
+    with _alone_in(folder), GanacheProcess(port, db_path=folder / "chain") as ganache:
+        started = time.perf_counter()
         console.print("Deploying the marketplace contract")
         deployer = Wallet.create()
         ganache.fund(deployer.address, ETHER)
@@ -197,6 +202,19 @@ def play_processes(
                 request_id = market.watch(display)
             supervisor.stop()
             return market.result(request_id, started)
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Keep other demos out of a folder, and remove what an earlier one left."""
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise NodeError(f"another demo runs in {folder}: wait for it, or choose another folder with --transcript") from None
+        for old in (folder / "nodes", folder / "chain"):
+            shutil.rmtree(old, ignore_errors=True)
+        yield
 
 
 def _data() -> list[Path]:

@@ -108,9 +108,9 @@ class BuyerNode(Node):
 
     def _prepare(self, offer: Offer) -> dict[str, str | int]:
         check_key_length(offer.terms)
+        schedule(offer.terms, schemes.capacity(offer.terms.scheme, offer.terms.key_bits))
         log.info("makes a key of %d bits", offer.terms.key_bits)
         key = schemes.generate(offer.terms.scheme, offer.terms.key_bits)
-        schedule(offer.terms, key.public.capacity)
         path = self.home.keep_key(key, offer.terms.scheme, self._password, iterations=self._iterations)
         self.book.note_key(f"decryption key of offer {offer.token}", str(path.relative_to(self.home.path)))
         deadline = self.marketplace.now() + offer.acceptance_seconds

@@ -36,7 +36,7 @@ class Desk(Seat):
         found = {}
         for kept in self._mail.handled(self.request, self._signer.address, ApproveResult.kind):
             message = decode(SignedMessage.decode(kept.body).message, kept.sender)
-            if isinstance(message, ApproveResult) and message.statement_signature:
+            if kept.fault is None and isinstance(message, ApproveResult) and message.statement_signature:
                 found[message.sender] = bytes.fromhex(message.statement_signature)
         return found
 

@@ -83,10 +83,13 @@ class Seat:
                 continue
             self._prepare(message, kept.digest, kept.number)
             self._randomness.begin(kept.digest)
+            refused = None
             try:
                 self.role.handle(message)
             except MessageError as error:
-                raise MessageError(f"a message that was handled before is refused now: {error}", kept.sender) from error
+                refused = str(error)
+            if refused != kept.fault:
+                raise MessageError(f"a message that was {_verdict(kept.fault)} before is {_verdict(refused)} now", kept.sender)
         self.say(opening)
 
     def say(self, messages: Sequence[Message]) -> None:
@@ -122,3 +125,7 @@ class Seat:
         log.debug("handled %s", message.kind, extra={"request": self.request, "kind": message.kind, "round": message.round})
         answers = [self._complete(replace(answer, answers=digest.hex())) for answer in said]
         return [(SignedMessage.of(answer, self._signer), answer) for answer in answers], None
+
+
+def _verdict(fault: str | None) -> str:
+    return "handled" if fault is None else f"refused ({fault})"

@@ -31,6 +31,12 @@ def public_key(scheme: str, modulus: int, randomness: Randomness = SYSTEM) -> Pu
     return PaillierPublicKey(modulus, randomness) if scheme == "paillier" else PlainKey(modulus.bit_length())
 
 
+def capacity(scheme: str, bits: int) -> int:
+    """The `PublicKey.capacity` of the scheme's keys of a length, before one is made."""
+    _check_name(scheme)
+    return PaillierPublicKey.capacity_of(bits) if scheme == "paillier" else PlainKey(bits).capacity
+
+
 def private_key(scheme: str, secret: bytes) -> PrivateKey:
     """The key pair that `PrivateKey.secret` wrote."""
     _check_name(scheme)

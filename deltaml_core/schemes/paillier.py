@@ -66,7 +66,12 @@ class PaillierPublicKey:
     @property
     def capacity(self) -> int:
         """`|a| < 2**capacity < n / 2`: beyond it sums silently wrap around."""
-        return self.bits - 2
+        return self.capacity_of(self.bits)
+
+    @staticmethod
+    def capacity_of(bits: int) -> int:
+        """The capacity of a modulus of so many bits."""
+        return bits - 2
 
     @cached_property
     def _zeros(self) -> FixedBase:

@@ -164,8 +164,8 @@ class Mail:
         return self._all(select(messages).where(its).order_by(messages.c.number))
 
     def handled(self, request: str, recipient: str, kind: str | None = None) -> list[Kept]:
-        """What somebody has handled here in a training, of one kind or of all, in that order; what it refused is left out."""
-        its = (messages.c.request == request) & (messages.c.recipient == recipient) & messages.c.taken & messages.c.fault.is_(None)
+        """What somebody has handled here in a training, of one kind or of all, in that order; also what it refused."""
+        its = (messages.c.request == request) & (messages.c.recipient == recipient) & messages.c.taken
         if kind is not None:
             its &= messages.c.kind == kind
         return self._all(select(messages).where(its).order_by(messages.c.number))

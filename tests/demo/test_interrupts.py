@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from terminal import CTRL_C, Terminal, members, wait_until
 
-LONG_RUN = ("demo", "--key-bits", "1024", "--metrics", "noise", "--rounds", "5000")
+LONG_RUN = ("demo", "--in-process", "--key-bits", "1024", "--metrics", "noise", "--rounds", "5000")
 """Minutes of training: no test waits for its end."""
 
 MOMENTS = {"while Ganache starts": "Starting a local Ganache", "during deployment": "Deploying", "during training": "% lower"}
