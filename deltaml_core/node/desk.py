@@ -28,7 +28,8 @@ class Desk(Seat):
 
     def complete_record(self) -> Transcript:
         """The record with everything that was said so far."""
-        self._extend(None)
+        with self.lock:
+            self._extend(None)
         return self.transcript
 
     def signatures(self) -> dict[str, bytes]:
@@ -36,7 +37,7 @@ class Desk(Seat):
         found = {}
         for kept in self._mail.handled(self.request, self._signer.address, ApproveResult.kind):
             message = decode(SignedMessage.decode(kept.body).message, kept.sender)
-            if kept.fault is None and isinstance(message, ApproveResult) and message.statement_signature:
+            if isinstance(message, ApproveResult) and message.statement_signature:
                 found[message.sender] = bytes.fromhex(message.statement_signature)
         return found
 
@@ -51,7 +52,8 @@ class Desk(Seat):
             now: Unix time.
             since: from when on owners could reach this node.
         """
-        awaited = self.aggregator.awaited
+        with self.lock:
+            awaited = self.aggregator.awaited
         if not awaited:
             return set()
         waiting = self._mail.oldest_waiting(self.request)

@@ -73,7 +73,8 @@ class OwnerNode(Node):
         self._aggregators = frozenset(aggregators)
         self._releases: dict[str, Releases] = {}
         self._registrations = [Registration(self.marketplace, connect, aggregator) for aggregator in self._aggregators]
-        self._lines = Lines(self.wallet.address, self.marketplace, self.mail, connect, self.seat, self.fail)
+        self._examined: set[tuple[int, str | None]] = set()
+        self._lines = Lines(self.wallet.address, self.marketplace, self.mail, self.book, connect, self.seat, self.fail)
 
     def _open(self) -> None:
         super()._open()
@@ -104,16 +105,18 @@ class OwnerNode(Node):
         if chosen == "no" and self._rule is not AnswerRule.NEVER:
             self.do(f"decline {request.id}", lambda wallet: self.marketplace.decline(wallet, request.id), request)
             return
-        if self._rule is AnswerRule.NEVER and chosen != "yes":
+        if (self._rule is AnswerRule.NEVER and chosen != "yes") or (request.id, chosen) in self._examined:
             return
         try:
             party = Party.take(str(request.id), self.wallet.address, self.document(request), request.buyer, request.aggregator)
             digest, dataset = self.shelf.match(party.terms.requirements)
         except DeltaMLError as error:
             self._tell(request, f"does not match: {error}")
+            self._examined.add((request.id, chosen))
             return
         if self._rule is AnswerRule.ASK and chosen != "yes":
             self._tell(request, f"matches: answer it with `deltaml answer {request.id} yes` or `no`")
+            self._examined.add((request.id, chosen))
             return
         salt = note.salt if note is not None and note.salt is not None else secrets.token_bytes(32)
         self.book.note_request(request.id, dataset=digest, salt=salt, note="accepted")
