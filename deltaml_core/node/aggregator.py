@@ -94,10 +94,9 @@ class AggregatorNode(Node):
         self._worker.start()
 
     def _end(self) -> None:
-        if self._worker.is_alive():
-            self._server.stop()
+        self._server.stop()
+        if self._worker.ident is not None:
             self._worker.join()
-        super()._end()
 
     def _work(self) -> None:
         """Handle what arrives, in its order; what `_open` starts in a thread of its own."""

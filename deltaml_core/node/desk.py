@@ -28,7 +28,8 @@ class Desk(Seat):
 
     def complete_record(self) -> Transcript:
         """The record with everything that was said so far."""
-        self._extend(None)
+        with self.lock:
+            self._extend(None)
         return self.transcript
 
     def signatures(self) -> dict[str, bytes]:
@@ -51,7 +52,8 @@ class Desk(Seat):
             now: Unix time.
             since: from when on owners could reach this node.
         """
-        awaited = self.aggregator.awaited
+        with self.lock:
+            awaited = self.aggregator.awaited
         if not awaited:
             return set()
         waiting = self._mail.oldest_waiting(self.request)

@@ -72,14 +72,16 @@ class Lines:
         """A training's messages go through this aggregator from now on.
 
         Raises:
-            NodeError: where it is reached is not known.
+            NodeError: where it is reached is not known, or it cannot be reached safely.
         """
         if request in self._needed.get(aggregator, ()):
             return
         url = url_of(self._marketplace, aggregator)
+        transport = self._connect(aggregator, url) if aggregator not in self._lines else None
         self._needed.setdefault(aggregator, set()).add(request)
-        if aggregator not in self._lines:
-            transport = self._connect(aggregator, url)
+        if transport is None:
+            self._lines[aggregator].look()
+        else:
             requests = self._requests_of(aggregator)
             self._lines[aggregator] = Line(self._address, aggregator, transport, self._mail, self._seat, requests, self._fail)
 

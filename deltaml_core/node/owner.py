@@ -71,6 +71,7 @@ class OwnerNode(Node):
         self._rule = rule
         self._aggregators = frozenset(aggregators)
         self._releases: dict[str, Releases] = {}
+        self._examined: set[tuple[int, str | None]] = set()
         self._lines = Lines(self.wallet.address, self.marketplace, self.mail, connect, self.seat, self.fail)
 
     def _concerns(self, request: Request) -> bool:
@@ -97,16 +98,18 @@ class OwnerNode(Node):
         if chosen == "no" and self._rule is not AnswerRule.NEVER:
             self.do(f"decline {request.id}", lambda wallet: self.marketplace.decline(wallet, request.id), request)
             return
-        if self._rule is AnswerRule.NEVER and chosen != "yes":
+        if (self._rule is AnswerRule.NEVER and chosen != "yes") or (request.id, chosen) in self._examined:
             return
         try:
             party = Party.take(str(request.id), self.wallet.address, self.document(request), request.buyer, request.aggregator)
             digest, dataset = self.shelf.match(party.terms.requirements)
         except DeltaMLError as error:
             self._tell(request, f"does not match: {error}")
+            self._examined.add((request.id, chosen))
             return
         if self._rule is AnswerRule.ASK and chosen != "yes":
             self._tell(request, f"matches: answer it with `deltaml answer {request.id} yes` or `no`")
+            self._examined.add((request.id, chosen))
             return
         salt = note.salt if note is not None and note.salt is not None else secrets.token_bytes(32)
         self.book.note_request(request.id, dataset=digest, salt=salt, note="accepted")
@@ -164,4 +167,3 @@ class OwnerNode(Node):
 
     def _end(self) -> None:
         self._lines.close()
-        super()._end()
