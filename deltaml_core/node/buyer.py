@@ -220,4 +220,3 @@ class BuyerNode(Node):
 
     def _end(self) -> None:
         self._lines.close()
-        super()._end()

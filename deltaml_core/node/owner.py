@@ -176,4 +176,3 @@ class OwnerNode(Node):
         for registration in self._registrations:
             registration.stop()
         self._lines.close()
-        super()._end()
