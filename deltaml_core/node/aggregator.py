@@ -94,6 +94,7 @@ class AggregatorNode(Node):
     def _end(self) -> None:
         if self._worker.ident is not None:
             self._worker.join()
+        super()._end()
 
     def _close(self) -> None:
         self._server.stop()

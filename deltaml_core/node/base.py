@@ -6,7 +6,6 @@ thread share a node: the one that called `run`, which watches the chain; one for
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import secrets
 import threading
@@ -200,19 +199,6 @@ class Node(ABC):
                 self.book.note_request(request.id, note=str(error))
                 self.note_error(f"request {request.id}: {error}; trying again")
 
-    def _consider_alone(self, request: Request) -> None:
-        """What goes wrong in one request is noted, tried again, and disturbs no other."""
-        try:
-            self._consider(request)
-            self._troubles.pop(request.id, None)
-        except ChainError:
-            raise
-        except DeltaMLError as error:
-            if self._troubles.get(request.id) != str(error):
-                self._troubles[request.id] = str(error)
-                self.book.note_request(request.id, note=str(error))
-                self.note_error(f"request {request.id}: {error}; trying again")
-
     def note_error(self, text: str) -> None:
         """Log an error and keep it for `deltaml status`."""
         log.error("%s", text)
@@ -260,7 +246,6 @@ class Node(ABC):
             if not note.ended:
                 self._read(note.id)
 
-    @abstractmethod
     def _end(self) -> None:
         """End what `_open` began, and whatever else was begun since."""
         log.info("%s %s rests", self.role_name, self.wallet.address)

@@ -220,3 +220,4 @@ class BuyerNode(Node):
 
     def _end(self) -> None:
         self._lines.close()
+        super()._end()

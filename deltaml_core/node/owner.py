@@ -176,3 +176,4 @@ class OwnerNode(Node):
         for registration in self._registrations:
             registration.stop()
         self._lines.close()
+        super()._end()

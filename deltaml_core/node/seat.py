@@ -8,7 +8,6 @@ handled a second time leads to the same answers, and those in the store are the 
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import threading
 from collections.abc import Callable, Sequence
