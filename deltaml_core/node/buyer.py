@@ -85,6 +85,8 @@ class BuyerNode(Node):
         except InsufficientFundsError:
             raise
         except ContractError as error:
+            if error.name == "NotRegistered":  # the aggregator is not there yet
+                raise
             raise NodeError(f"the offer cannot be posted: {error}") from error
         (created,) = (event for event in receipt.events if isinstance(event, RequestCreated))
         self._read(created.id)
