@@ -1,12 +1,11 @@
-"""Transactions are signed once and mined once, whatever is killed or lost in between."""
+"""Transactions are sent once, on a real chain."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
 
 import pytest
-from web3.types import RPCEndpoint
+from web3 import Web3
 
 from deltaml_core.chain import GanacheProcess, Marketplace, Role, Wallet, connect
 from deltaml_core.errors import ChainError, ContractError
@@ -16,114 +15,149 @@ from deltaml_core.store.journal import Journal
 ETHER = 10**18
 
 
-class Killed(Exception):
-    """Stands for the end of a process at this place."""
+@dataclass
+class Account:
+    """A funded wallet with a journal, on a contract of its own."""
+
+    chain: GanacheProcess
+    database: Database
+    marketplace: Marketplace
+    wallet: Wallet
+
+    @property
+    def journal(self) -> Journal:
+        """A new one each time, as after a restart."""
+        return Journal(self.database, self.marketplace, self.wallet)
+
+    @property
+    def sent(self) -> int:
+        return self.marketplace.transaction_count(self.wallet.address)
+
+    def registered(self) -> bool:
+        return any(member.address == self.wallet.address for member in self.marketplace.members(Role.DATA_OWNER))
+
+    def register(self, wallet: Wallet) -> None:
+        self.marketplace.register(wallet, Role.DATA_OWNER)
+
+    def leave(self, wallet: Wallet) -> None:
+        self.marketplace.leave(wallet, Role.DATA_OWNER)
 
 
 @pytest.fixture(scope="module")
-def marketplace(ganache: GanacheProcess) -> Marketplace:
+def deployed(ganache: GanacheProcess) -> Marketplace:
     deployer = Wallet.create()
     ganache.fund(deployer.address, ETHER)
     return Marketplace.deploy(connect(ganache.url), deployer)
 
 
 @pytest.fixture
-def wallet(ganache: GanacheProcess) -> Wallet:
+def account(ganache: GanacheProcess, deployed: Marketplace, database: Database) -> Account:
     wallet = Wallet.create()
     ganache.fund(wallet.address, ETHER)
-    return wallet
+    return Account(ganache, database, deployed, wallet)
 
 
-@pytest.fixture
-def journal(database: Database, marketplace: Marketplace, wallet: Wallet) -> Journal:
-    return Journal(database, marketplace, wallet)
+class Died(Exception):
+    """The process ended here."""
 
 
-def _ask(marketplace: Marketplace, method: str, *arguments: Any) -> Any:
-    return marketplace.web3.provider.make_request(RPCEndpoint(method), list(arguments))["result"]
+def sign_only(account: Account, wallet: Wallet) -> None:
+    """A call whose process dies between signing and sending."""
+
+    class Dying(Wallet):
+        def __init__(self) -> None:
+            self.lock = wallet.lock
+
+        @property
+        def address(self):  # type: ignore[no-untyped-def]
+            return wallet.address
+
+        def sign_transaction(self, transaction):  # type: ignore[no-untyped-def]
+            wallet.sign_transaction(transaction)
+            raise Died
+
+    account.register(Dying())
 
 
-def test_a_purpose_is_served_once(journal: Journal, marketplace: Marketplace, wallet: Wallet) -> None:
-    first = journal.once("register", lambda w: marketplace.register(w, Role.DATA_OWNER))
-    again = journal.once("register", lambda w: marketplace.register(w, Role.MODEL_BUYER))
+def test_the_same_purpose_twice_sends_one_transaction(account: Account) -> None:
+    first = account.journal.once("register", account.register)
+    again = account.journal.once("register", account.register)
     assert first == again
-    assert marketplace.transaction_count(wallet.address) == 1
-    assert journal.has("register")
-    assert not journal.has("leave")
+    assert first.succeeded
+    assert account.sent == 1
+    assert account.registered()
+    assert account.journal.has("register")
 
 
-def test_what_was_signed_and_not_sent_is_sent_later_as_it_was(journal: Journal, marketplace: Marketplace, wallet: Wallet) -> None:
-    signed: list[bytes] = []
+def test_what_was_signed_and_not_sent_is_sent_later_as_it_is(account: Account) -> None:
+    with pytest.raises(Died):
+        account.journal.once("register", lambda wallet: sign_only(account, wallet))
+    (kept,) = account.journal.all()
+    assert (account.sent, account.registered(), kept.block) == (0, False, None)
 
-    def killed_before_sending(writing: Wallet) -> None:
-        sent = marketplace.web3.eth.send_raw_transaction
-        try:
-            marketplace.web3.eth.send_raw_transaction = lambda raw: signed.append(bytes(raw)) or _die()  # type: ignore[assignment]
-            marketplace.register(writing, Role.DATA_OWNER, "first")
-        finally:
-            marketplace.web3.eth.send_raw_transaction = sent  # type: ignore[method-assign]
-
-    with pytest.raises(Killed):
-        journal.once("register", killed_before_sending)
-    assert marketplace.transaction_count(wallet.address) == 0
-    later = journal.once("leave", lambda w: marketplace.leave(w, Role.DATA_OWNER))
-    assert later.succeeded
-    assert [(sent.purpose, sent.nonce) for sent in journal.all()] == [("register", 0), ("leave", 1)]
-    assert journal.all()[0].raw == signed[0]
-    assert marketplace.transaction_count(wallet.address) == 2
+    account.journal.resume()
+    assert account.registered()
+    receipt = account.journal.once("register", lambda wallet: pytest.fail("signed once more"))
+    assert receipt.transaction_hash == kept.hash == Web3.to_hex(Web3.keccak(kept.raw))
+    assert [(sent.raw, sent.block) for sent in account.journal.all()] == [(kept.raw, receipt.block)]
+    assert account.sent == 1
 
 
-def _die() -> bytes:
-    raise Killed
+def test_what_was_signed_and_not_sent_goes_before_what_comes_after_it(account: Account) -> None:
+    with pytest.raises(Died):
+        account.journal.once("register", lambda wallet: sign_only(account, wallet))
+    account.journal.once("leave", account.leave)
+    assert [(sent.nonce, sent.purpose) for sent in account.journal.all()] == [(0, "register"), (1, "leave")]
+    assert not account.registered()
+    assert account.sent == 2
 
 
-def test_what_the_chain_forgot_is_sent_again(
-    journal: Journal, marketplace: Marketplace, wallet: Wallet, ganache: GanacheProcess, database: Database
-) -> None:
-    snapshot = _ask(marketplace, "evm_snapshot")
-    for number, role in enumerate((Role.DATA_OWNER, Role.MODEL_BUYER)):
-        journal.once(f"register {number}", lambda w, role=role: marketplace.register(w, role))  # type: ignore[misc]
-    raw = [sent.raw for sent in journal.all()]
-    assert _ask(marketplace, "evm_revert", snapshot)
-    assert marketplace.transaction_count(wallet.address) == 0
-    Journal(database, marketplace, wallet).resume()
-    assert marketplace.transaction_count(wallet.address) == 2
-    assert [sent.raw for sent in journal.all()] == raw
-    assert all(marketplace.receipt(sent.hash) is not None for sent in journal.all())
+def test_what_a_chain_has_lost_is_sent_again(account: Account) -> None:
+    snapshot = account.chain._request("evm_snapshot", [])
+    first = account.journal.once("register", account.register)
+    account.journal.once("leave", account.leave)
+    account.journal.once("register again", account.register)
+    before = account.journal.all()
+    assert account.chain._request("evm_revert", [snapshot])
+    assert (account.sent, account.registered()) == (0, False)
+
+    account.journal.resume()
+    assert account.sent == 3
+    assert account.registered()
+    assert [sent.raw for sent in account.journal.all()] == [sent.raw for sent in before]
+    assert account.journal.once("register", account.register).transaction_hash == first.transaction_hash
 
 
-def test_what_the_contract_refuses_leaves_no_trace(journal: Journal, marketplace: Marketplace, wallet: Wallet) -> None:
-    with pytest.raises(ContractError) as refusal:
-        journal.once("leave", lambda w: marketplace.leave(w, Role.DATA_OWNER))
-    assert refusal.value.name == "NotRegistered"
+def test_a_refused_call_writes_nothing_and_may_be_tried_again(account: Account) -> None:
+    with pytest.raises(ContractError):
+        account.journal.once("leave", account.leave)
+    assert account.journal.all() == []
+    assert account.sent == 0
+    account.journal.once("register", account.register)
+    account.journal.once("leave", account.leave)
+    assert not account.registered()
+
+
+def test_a_chain_that_does_not_answer_is_a_chain_error_and_nothing_is_lost(account: Account, database: Database) -> None:
+    with GanacheProcess(chain_id=1338) as other:
+        other.fund(account.wallet.address, ETHER)
+        marketplace = Marketplace.deploy(connect(other.url), account.wallet)
+    journal = Journal(database, marketplace, account.wallet)
+    for attempt in (journal.resume, lambda: journal.once("register", account.register)):
+        with pytest.raises(ChainError):
+            attempt()
     assert journal.all() == []
-    assert marketplace.transaction_count(wallet.address) == 0
 
 
-def test_what_was_refused_when_it_was_mined_may_be_tried_anew(
-    journal: Journal, marketplace: Marketplace, wallet: Wallet, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_was_refused_when_it_was_mined_may_be_tried_anew(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("deltaml_core.chain.marketplace.GAS_MARGIN", -10_000)
     monkeypatch.setattr("deltaml_core.chain.marketplace.GAS_MARGIN_PERCENT", 0)
     with pytest.raises(ChainError):
-        journal.once("register", lambda w: marketplace.register(w, Role.DATA_OWNER))
+        account.journal.once("register", account.register)
     monkeypatch.undo()
     with pytest.raises(ContractError, match="was refused when it was mined"):
-        journal.once("register", lambda w: marketplace.register(w, Role.DATA_OWNER))
-    assert journal.once("register", lambda w: marketplace.register(w, Role.DATA_OWNER)).succeeded
-    refused, done = journal.all()
+        account.journal.once("register", account.register)
+    assert account.journal.once("register", account.register).succeeded
+    refused, done = account.journal.all()
     assert refused.purpose.startswith("register, refused in block ")
     assert (done.purpose, done.nonce) == ("register", 1)
-
-
-def test_a_silent_chain_changes_nothing(tmp_path: Path) -> None:
-    with GanacheProcess() as ganache:
-        wallet = Wallet.create()
-        ganache.fund(wallet.address, ETHER)
-        marketplace = Marketplace.deploy(connect(ganache.url), wallet)
-    database = Database(tmp_path / "store.db")
-    journal = Journal(database, marketplace, wallet)
-    with pytest.raises(ChainError, match="the node does not answer"):
-        journal.once("register", lambda w: marketplace.register(w, Role.DATA_OWNER))
-    assert journal.all() == []
-    database.close()

@@ -1,96 +1,113 @@
-"""One process at a time runs an identity."""
+"""One identity runs once."""
 
 from __future__ import annotations
 
-import multiprocessing
+import os
+import subprocess
+import sys
+import threading
 import time
-from collections.abc import Callable
-from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import pytest
-from sqlalchemy import delete, update
+from sqlalchemy import select, update
 
 from deltaml_core.errors import LeaseError
-from deltaml_core.store import lease as leases
+from deltaml_core.store import lease as lease_module
 from deltaml_core.store.database import Database
 from deltaml_core.store.lease import Lease, running
 from deltaml_core.store.schema import lease
 
-
-def _unexpected(error: BaseException) -> None:
-    raise AssertionError(f"the lease was lost: {error}")
-
-
-def _hold(path: Path, held: Event) -> None:
-    with Lease(Database(path), _unexpected):
-        held.set()
-        time.sleep(600)
-
-
-def _elsewhere(database: Database) -> None:
-    """Let the lease look like another machine's."""
-    with database.writing() as connection:
-        connection.execute(update(lease).values(host="elsewhere", holder="another"))
+HOLDER = """
+import sys
+from pathlib import Path
+from deltaml_core.store.database import Database
+from deltaml_core.store.lease import Lease
+with Lease(Database(Path(sys.argv[1])), print):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
 
 
-def test_a_second_holder_is_refused_and_told_who_holds_it(database: Database) -> None:
-    with Lease(database, _unexpected):
-        assert running(database) is not None
-        with pytest.raises(LeaseError, match=r"this identity runs already, as process \d+ on"), Lease(database, _unexpected):
+def never(error: BaseException) -> None:
+    raise AssertionError(error)
+
+
+def test_two_holders_are_refused_and_a_lease_given_back_is_free(database: Database) -> None:
+    assert running(database) is None
+    with Lease(database, never):
+        assert running(database) == os.getpid()
+        with pytest.raises(LeaseError, match=f"runs already, as process {os.getpid()}"), Lease(database, never):
             pass
+        assert running(database) == os.getpid()
     assert running(database) is None
-    with Lease(database, _unexpected):
+    with Lease(database, never):
         pass
 
 
-def test_the_lease_of_a_killed_process_is_taken_over_at_once(database: Database) -> None:
-    context = multiprocessing.get_context("spawn")
-    held = context.Event()
-    child = context.Process(target=_hold, args=(database.path, held))
-    child.start()
-    assert held.wait(60)
-    assert running(database) == child.pid
-    with pytest.raises(LeaseError), Lease(database, _unexpected):
-        pass
-    child.kill()
-    child.join()
-    child.close()
+def test_a_living_process_keeps_it_and_a_killed_ones_is_taken_over_at_once(database: Database) -> None:
+    child = subprocess.Popen([sys.executable, "-c", HOLDER, database.path], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    with child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"held\n"
+        assert running(database) == child.pid
+        with pytest.raises(LeaseError, match=f"process {child.pid}"), Lease(database, never):
+            pass
+        child.kill()
     assert running(database) is None
-    with Lease(database, _unexpected):
-        pass
+    with Lease(database, never):
+        assert running(database) == os.getpid()
+
+
+def test_another_process_of_the_same_number_does_not_hold_it(database: Database) -> None:
+    with Lease(database, never):
+        with database.writing() as connection:
+            connection.execute(update(lease).values(started=lease.c.started - 3600))
+        assert running(database) is None
+        with Lease(database, never):
+            pass
 
 
 def test_another_machines_lease_holds_until_it_expires(database: Database) -> None:
-    with Lease(database, lambda error: None):
-        _elsewhere(database)
-    with pytest.raises(LeaseError, match="on elsewhere: stop that one first, or wait"), Lease(database, _unexpected):
-        pass
-    with database.writing() as connection:
-        connection.execute(update(lease).values(expires=time.time() - 1))
-    with Lease(database, _unexpected):
-        pass
+    with Lease(database, never):
+        with database.writing() as connection:
+            connection.execute(update(lease).values(host="elsewhere", process=1))
+        with pytest.raises(LeaseError, match="process 1 on elsewhere"), Lease(database, never):
+            pass
+        with database.writing() as connection:
+            connection.execute(update(lease).values(expires=time.time() - 1))
+        with Lease(database, never):
+            pass
 
 
-def _wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come true in time"
-        time.sleep(0.01)
-
-
-def test_a_holder_renews_and_learns_that_it_lost_the_lease(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(leases, "RENEW_SECONDS", 0.02)
-    lost: list[BaseException] = []
+def test_it_is_renewed_while_it_is_held(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease_module, "RENEW_SECONDS", 0.01)
 
     def expires() -> float:
         with database.reading() as connection:
-            return float(connection.execute(lease.select()).one().expires)
+            return float(connection.execute(select(lease.c.expires)).scalar_one())
 
-    with Lease(database, lost.append):
+    with Lease(database, never):
         first = expires()
-        _wait_for(lambda: expires() > first)
+        while expires() == first:
+            time.sleep(0.005)
+        assert expires() > first
+
+
+def test_a_holder_that_stood_still_is_told_that_another_took_over(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease_module, "RENEW_SECONDS", 0.01)
+    told, errors = threading.Event(), []
+
+    def lost(error: BaseException) -> None:
+        errors.append(error)
+        told.set()
+
+    with Lease(database, lost):
         with database.writing() as connection:
-            connection.execute(delete(lease))
-        _wait_for(lambda: bool(lost))
-    assert isinstance(lost[0], LeaseError)
+            connection.execute(update(lease).values(holder="another"))
+        assert told.wait(60)
+    assert isinstance(errors[0], LeaseError)
+    with database.reading() as connection:
+        assert connection.execute(select(lease.c.holder)).scalar_one() == "another"
