@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
@@ -15,16 +16,18 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Self
 
-import psutil
 from chaos_market import NODES, Place, model_of
 from kill_points import killed
 
+from deltaml_core import cli
 from deltaml_core.chain import GanacheProcess, Marketplace, Status, connect
 from deltaml_core.errors import ChainError
 
 DEADLINE_SECONDS = 150
 _LOOK_SECONDS = 0.05
 _LOG_TAIL = 3000
+_STOPPED = (0, cli.EXIT_INTERRUPTED, -signal.SIGTERM)
+"""How a node ends that was asked to: at work, while it starts, and before it has begun to listen to signals."""
 
 
 class Unfinished(AssertionError):
@@ -65,13 +68,13 @@ class Nursery:
 
 
 class Run:
-    """A market at work.
+    """A market at work: entering plays it to its end; the chain lives until the block is left.
 
     Attributes:
         place: where.
-        chain: its Ganache; alive when `play` has returned.
+        chain: its Ganache; alive after `play`.
         marketplace: its contract.
-        restarts: how often something was started again.
+        restarts: how often a node was started again.
     """
 
     def __init__(self, place: Place, nursery: Nursery, fatal: Mapping[str, Collection[str]], deadline: float = DEADLINE_SECONDS) -> None:
@@ -94,6 +97,17 @@ class Run:
         self._ended: list[tuple[str, int]] = []
         self._deadline = deadline
 
+    def __enter__(self) -> Self:
+        try:
+            self.play()
+        except BaseException:
+            self.chain.stop()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.chain.stop()
+
     def play(self) -> None:
         """Until the model is bought, everybody is paid and every node has stopped.
 
@@ -101,7 +115,8 @@ class Run:
             Unfinished: it does not come to that.
         """
         self._ends = time.monotonic() + self._deadline
-        self._start_chain()
+        self.chain.start()
+        self._note_chain()
         self.marketplace = Marketplace(connect(self.chain.url), self.place.contract)
         addresses = {node: self.place.wallet(node).address for node in NODES}
         try:
@@ -113,7 +128,7 @@ class Run:
         finally:
             for process in self._processes.values():
                 if process is not None:
-                    os.kill(process, signal.SIGKILL)
+                    _signal(process, signal.SIGKILL)
             while any(self._processes.values()):
                 self._hear()
 
@@ -136,10 +151,10 @@ class Run:
         while any(self._processes.values()):
             for process in self._processes.values():
                 if process is not None and process not in asked:
-                    os.kill(process, signal.SIGTERM)
+                    _signal(process, signal.SIGTERM)
                     asked.add(process)
             for node, code in self._hear():
-                if code:
+                if code not in _STOPPED:
                     self._expect_kill(node, code)
                     self._start(node)
             self._revive_chain()
@@ -153,13 +168,12 @@ class Run:
         self._check_time()
 
     def _revive_chain(self) -> None:
-        if psutil.Process(self.chain.process_id).status() == psutil.STATUS_ZOMBIE:
-            self.chain.stop()
-            self._start_chain()
-            self.restarts += 1
+        if not self.chain.alive:
+            self.chain.restart()
+            self._note_chain()
 
-    def _start_chain(self) -> None:
-        self.chain.start()
+    def _note_chain(self) -> None:
+        """For whoever is to kill it."""
         self._chain_number.write_text(str(self.chain.process_id))
 
     def _start(self, node: str) -> None:
@@ -204,6 +218,11 @@ class Run:
     def _unfinished(self, why: str) -> Unfinished:
         tails = [f"--- {node}\n{_tail(self.place.path / node / 'terminal.log')}" for node in NODES]
         return Unfinished("\n".join([f"{why}; killed at {sorted(self.killed())}", *tails]))
+
+
+def _signal(process: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):  # it has just been killed: the nursery will say so
+        os.kill(process, number)
 
 
 def free_port() -> int:

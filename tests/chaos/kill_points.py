@@ -21,9 +21,7 @@ import psutil
 from web3.eth import Eth
 
 from deltaml_core.store.database import Database
-from deltaml_core.store.journal import Journal
 from deltaml_core.transport.http.client import HttpTransport
-from deltaml_core.transport.http.relay import Relay
 
 CHAIN = "chain: "
 """Before a point's name: there the chain is killed, and the node lives on."""
@@ -64,7 +62,7 @@ class Watch:
         try:
             process = psutil.Process(int(self._chain.read_text()))
             process.kill()
-            process.wait(30)
+            process.wait(30)  # until whoever started it has noticed
         except psutil.NoSuchProcess:
             return False
         return True
@@ -89,9 +87,6 @@ def watch(watcher: Watch) -> None:
     Database.writing = watched_writing  # type: ignore[method-assign]
     _around(watcher, HttpTransport, "send")
     _around(watcher, HttpTransport, "acknowledge")
-    _around(watcher, Relay, "_keep")
-    _around(watcher, Journal, "_note")
-    _around(watcher, Journal, "_note_block")
     _around(watcher, Eth, "send_raw_transaction")
 
 
