@@ -223,5 +223,3 @@ class _Table:
     def _fail(self, error: BaseException) -> None:
         self.failure = error
         self.ended.set()
-
-
