@@ -23,7 +23,7 @@ from deltaml_core import cli
 from deltaml_core.chain import GanacheProcess, Marketplace, Status, connect
 from deltaml_core.errors import ChainError
 
-DEADLINE_SECONDS = 150
+DEADLINE_SECONDS = 300
 _LOOK_SECONDS = 0.05
 _LOG_TAIL = 3000
 _STOPPED = (0, cli.EXIT_INTERRUPTED, -signal.SIGTERM)
