@@ -6,7 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import requests
 from helpers import oracle
+from hexbytes import HexBytes
 from market import ETHER, ROUNDS, Market, wait_until
 
 from deltaml_core.audit import audit_file
@@ -61,6 +63,26 @@ def test_the_same_offer_is_posted_once_however_often_the_buyer_starts(market: Ma
     market.start_buyer(market.offer(), market.offer(escrow_wei=2 * ETHER))
     market.reaches(Status.OPEN, 2)
     assert [market.request(number).escrow_wei for number in market.marketplace.requests()] == [3 * ETHER, 2 * ETHER]
+
+
+def test_a_confirmation_that_the_chain_was_too_dead_to_take_is_sent_when_it_answers_again(
+    market: Market, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _open_market(market)
+    buyer = market.start_buyer(market.offer()).node
+    eth = buyer.marketplace.web3.eth
+    send, lost = eth.send_raw_transaction, []
+
+    def lose_the_confirmation(raw: HexBytes) -> HexBytes:
+        if not lost and buyer.journal.all()[-1].purpose == "confirm 1":
+            lost.append(raw)
+            raise requests.ConnectionError("the chain was killed")
+        return send(raw)
+
+    monkeypatch.setattr(eth, "send_raw_transaction", lose_the_confirmation)
+    market.reaches(Status.SETTLED)
+    confirmations = [sent.raw for sent in buyer.journal.all() if sent.purpose == "confirm 1"]
+    assert [bytes(raw) for raw in lost] == confirmations
 
 
 def test_two_requests_at_the_same_time_on_the_same_owners_do_not_mix(market: Market) -> None:
