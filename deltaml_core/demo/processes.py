@@ -96,7 +96,7 @@ class ProcessMarket:
         """Start every node."""
         self._start(AGGREGATOR, AGGREGATOR, "--port", str(_free_port()), "--take-on", "all")
         for number, path in enumerate(_data(), start=1):
-            self._start(f"owner-{number}", "owner", "--data", str(path), "--answer", "match")
+            self._start(f"owner-{number}", "owner", "--data", str(path), "--answer", "match", "--aggregator", self.addresses[AGGREGATOR])
         self._start(BUYER, BUYER, "--offer", str(self.homes[BUYER].path / "offer.json"), "--confirm")
 
     def watch(self, display: LiveDisplay) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import logging
 import threading
-import time
 from collections.abc import Callable
 from enum import StrEnum
 from typing import Protocol
@@ -66,7 +65,6 @@ class AggregatorNode(Node):
         self._recorded: dict[int, int] = {}
         self._dropped: set[tuple[int, str]] = set()
         self._participants: dict[str, frozenset[str]] = {}
-        self._started = time.time()
         self._worker = threading.Thread(target=self._work, name="desks", daemon=True)
 
     def participants(self, name: str) -> frozenset[str] | None:
@@ -94,10 +92,13 @@ class AggregatorNode(Node):
         self._worker.start()
 
     def _end(self) -> None:
-        if self._worker.is_alive():
-            self._server.stop()
+        if self._worker.ident is not None:
             self._worker.join()
         super()._end()
+
+    def _close(self) -> None:
+        self._server.stop()
+        super()._close()
 
     def _work(self) -> None:
         """Handle what arrives, in its order; what `_open` starts in a thread of its own."""
@@ -161,7 +162,7 @@ class AggregatorNode(Node):
             record = functools.partial(self.marketplace.record_metric, request_id=request.id, round_number=number, mse=metric.units)
             if self.do(f"metric {request.id} {index}", record, level=logging.DEBUG):
                 self._recorded[request.id] = index + 1
-        for owner in desk.silent(self.document(request).terms.owner_timeout, time.time(), self._started):
+        for owner in desk.silent(self.document(request).terms.owner_timeout):
             if (request.id, owner) not in self._dropped:
                 self._dropped.add((request.id, owner))
                 log.warning("%s was silent for too long: going on without it", owner, extra={"request": desk.request})

@@ -21,7 +21,7 @@ from deltaml_core.chain.result import posted_document
 from deltaml_core.chain.stream import Cursor, EventStream, Reorganised
 from deltaml_core.chain.types import Request, Role, Status
 from deltaml_core.chain.wallet import Wallet
-from deltaml_core.errors import ChainError, ContractError, DeltaMLError
+from deltaml_core.errors import ChainError, ContractError, DeltaMLError, StoreError
 from deltaml_core.node.home import Home
 from deltaml_core.node.seat import Seat
 from deltaml_core.party import Party
@@ -40,9 +40,6 @@ _ASK_AGAIN_SECONDS = 30.0  # what the contract refused may be due later, when it
 
 REFUSED = "refused"
 """The seat of a request that this node found it cannot work for."""
-
-ENDED = "ended"
-"""The seat of a request in which nothing is left to do."""
 
 FINAL = frozenset({Status.SETTLED, Status.CANCELLED, Status.FAILED})
 """From here a request does not move."""
@@ -94,10 +91,17 @@ class Node(ABC):
         self.mail, self.book = Mail(self.database), Book(self.database)
         self.journal = Journal(self.database, self.marketplace, self.wallet)
         chain, contract = self.marketplace.chain_id, self.marketplace.address
-        self.book.claim(address=self.wallet.address, role=self.role.name, chain=chain, contract=contract)
+        try:
+            self.book.claim(address=self.wallet.address, role=self.role.name, chain=chain, contract=contract)
+        except StoreError:
+            self.database.close()
+            raise
         self._requests: dict[int, Request] = {}
         self._documents: dict[int, RequestDocument] = {}
         self._seats: dict[str, Seat] = {}
+        self._changed: set[int] = set()
+        self._unfit: set[str] = set()
+        self._troubles: dict[int, str] = {}
         self._latest = (0, 0)
         self._due_since: dict[int, tuple[str, float]] = {}
         self._refused: dict[str, tuple[Request | None, float]] = {}
@@ -116,29 +120,35 @@ class Node(ABC):
             LeaseError: this identity runs already.
             DeltaMLError: it cannot go on.
         """
-        with Lease(self.database):
-            try:
-                self._open()
-                joined, trouble = False, ""
-                while not self._stopping.is_set():
-                    try:
-                        if not joined:
-                            self._join()
-                            joined = True
-                        self.turn()
-                        if trouble:
-                            log.info("that is over")
-                        trouble = ""
-                    except ChainError as error:
-                        if str(error) != trouble:
-                            self.note_error(f"{error}; trying again")
-                        trouble = str(error)
-                    self._stopping.wait(POLL_SECONDS)
-            finally:
-                self._stopping.set()
-                self._end()
+        try:
+            with Lease(self.database, self.fail):
+                try:
+                    self._open()
+                    self._watch()
+                finally:
+                    self._stopping.set()
+                    self._end()
+        finally:
+            self._close()
         if self._failure is not None:
             raise self._failure
+
+    def _watch(self) -> None:
+        joined, trouble = False, ""
+        while not self._stopping.is_set():
+            try:
+                if not joined:
+                    self._join()
+                    joined = True
+                self.turn()
+                if trouble:
+                    log.info("that is over")
+                trouble = ""
+            except ChainError as error:
+                if str(error) != trouble:
+                    self.note_error(f"{error}; trying again")
+                trouble = str(error)
+            self._stopping.wait(POLL_SECONDS)
 
     def stop(self) -> None:
         """Have `run` return soon; safe from any thread and from a signal handler."""
@@ -146,7 +156,7 @@ class Node(ABC):
 
     def fail(self, error: BaseException) -> None:
         """End the node because of something that happened in another of its threads."""
-        self._failure = error
+        self._failure = self._failure or error
         self.stop()
 
     @property
@@ -167,14 +177,26 @@ class Node(ABC):
         """
         with self._lock:
             self._read_chain()
-            block, timestamp = self.marketplace.latest()
-            self._latest = block, max(timestamp, int(time.time()))
+            self._latest = self._stream.head.number, max(self._stream.head.timestamp, int(time.time()))
             for request in list(self._requests.values()):
-                self._consider(request)
+                self._consider_alone(request)
                 if request.status in FINAL and self._is_finished(request):
                     self._requests.pop(request.id, None)
                     self._seats.pop(str(request.id), None)
-                    self.book.note_request(request.id, status=request.status.name, seat=ENDED)
+                    self.book.note_request(request.id, status=request.status.name, ended=True)
+
+    def _consider_alone(self, request: Request) -> None:
+        """What goes wrong in one request is noted, tried again, and disturbs no other."""
+        try:
+            self._consider(request)
+            self._troubles.pop(request.id, None)
+        except ChainError:
+            raise
+        except DeltaMLError as error:
+            if self._troubles.get(request.id) != str(error):
+                self._troubles[request.id] = str(error)
+                self.book.note_request(request.id, note=str(error))
+                self.note_error(f"request {request.id}: {error}; trying again")
 
     def note_error(self, text: str) -> None:
         """Log an error and keep it for `deltaml status`."""
@@ -220,42 +242,45 @@ class Node(ABC):
         if not any(member.address == self.wallet.address for member in self.marketplace.members(self.role)):
             self.do("register", lambda wallet: self.marketplace.register(wallet, self.role, self._description))
         for note in self.book.requests():
-            if note.seat != ENDED:
+            if not note.ended:
                 self._read(note.id)
 
     def _end(self) -> None:
-        """After the last turn."""
+        """End what `_open` began, and whatever else was begun since."""
+        log.info("%s %s rests", self.role_name, self.wallet.address)
+
+    def _close(self) -> None:
+        """Let go of what the constructor took."""
         self.database.close()
 
     # --- the chain ---
 
     def _read_chain(self) -> None:
-        changed: set[int] = set()
         for item in self._stream.new():
             if isinstance(item, Reorganised):
                 log.warning("the chain has replaced blocks from %d on", item.first_block)
                 self.journal.resume()
-                changed |= set(self._requests)
+                self._changed |= set(self._requests)
             elif isinstance(item, RequestEvent):
-                changed.add(item.id)
-        for number in sorted(changed):
-            self._read(number)
-        cursor = self._stream.cursor.to_json()
-        if changed:
-            self.book.note_fact("cursor", cursor)
+                self._changed.add(item.id)
+        if self._changed:
+            for number in sorted(self._changed):
+                self._read(number)
+            self.book.note_fact("cursor", self._stream.cursor.to_json())
+            self._changed.clear()  # not before: the chain may have fallen silent half-way
 
     def _read(self, number: int) -> Request | None:
         """Read a request's state, and note it if it concerns this node."""
         request = self.marketplace.request(number)
         if not self._concerns(request):
             if self._requests.pop(number, None) is not None:
-                self.book.note_request(number, status=request.status.name, seat=ENDED)
+                self.book.note_request(number, status=request.status.name, ended=True)
             return None
         before = self._requests.get(number)
         if before is None or before.status is not request.status:
             log.info("it is %s", request.status.name, extra={"request": str(number)})
+            self.book.note_request(number, status=request.status.name)
         self._requests[number] = request
-        self.book.note_request(number, status=request.status.name)
         return request
 
     def do(
@@ -352,10 +377,13 @@ class Node(ABC):
             return self._seats.get(name)
 
     def _take_seat(self, request: Request) -> None:
-        """Sit down at a request whose roles are dealt, or come back to it; what stands against it is noted and not tried again."""
+        """Sit down at a request whose roles are dealt, or come back to it.
+
+        What stands against it is noted; this process does not try again, the next one does.
+        """
         name = str(request.id)
         note = self.book.request(request.id)
-        if name in self._seats or not request.validators or (note is not None and note.seat in (REFUSED, ENDED)):
+        if name in self._seats or name in self._unfit or not request.validators or (note is not None and note.ended):
             return
         nonce = note.nonce if note is not None else None
         if nonce is None:
@@ -369,6 +397,7 @@ class Node(ABC):
         except ChainError:
             raise
         except DeltaMLError as error:
+            self._unfit.add(name)
             self.book.note_request(request.id, seat=REFUSED, note=str(error))
             self.note_error(f"request {name}: this node cannot take part: {error}")
             return

@@ -16,8 +16,8 @@ from deltaml_core.buyer import ModelBuyer, initial_weights
 from deltaml_core.chain.events import RequestCreated
 from deltaml_core.chain.result import check_key_length, proof_hash
 from deltaml_core.chain.types import MetricsKind, Request, Role, Status, Terms, modulus_hash
-from deltaml_core.chain.wallet import SCRYPT_ITERATIONS
-from deltaml_core.errors import NodeError
+from deltaml_core.chain.wallet import SCRYPT_ITERATIONS, Wallet
+from deltaml_core.errors import ContractError, InsufficientFundsError, NodeError
 from deltaml_core.messages import FinalModel, Message
 from deltaml_core.node.base import Identity, Node
 from deltaml_core.node.lines import Connect, Lines
@@ -64,7 +64,7 @@ class BuyerNode(Node):
         self._confirms = confirms
         self._iterations = iterations
         self._roles: dict[int, ModelBuyer] = {}
-        self._lines = Lines(self.wallet.address, self.marketplace, self.mail, connect, self.seat, self.fail)
+        self._lines = Lines(self.wallet.address, self.marketplace, self.mail, self.book, connect, self.seat, self.fail)
 
     def post(self, offer: Offer) -> int:
         """Post a request and lock its escrow, once: the same offer again gives the same number.
@@ -79,16 +79,30 @@ class BuyerNode(Node):
         if prepared is None:
             prepared = self._prepare(offer)
             self.book.note_fact(name, prepared)
-        document = RequestDocument.from_json(prepared["document"])
+        document = RequestDocument.from_json(prepared)
+        try:
+            receipt = self.journal.once(name, lambda wallet: self._create(wallet, offer, document))
+        except InsufficientFundsError:
+            raise
+        except ContractError as error:
+            if error.name == "NotRegistered":  # the aggregator is not there yet
+                raise
+            raise NodeError(f"the offer cannot be posted: {error}") from error
+        (created,) = (event for event in receipt.events if isinstance(event, RequestCreated))
+        self._read(created.id)
+        return created.id
+
+    def _create(self, wallet: Wallet, offer: Offer, document: RequestDocument) -> None:
         zeros = schemes.public_key(document.terms.scheme, document.modulus)
+        deadline = self.marketplace.now() + offer.acceptance_seconds
         terms = Terms(
             aggregator=offer.aggregator,
             model_kind=document.terms.model,
             metrics_kind=MetricsKind.NOISE if document.terms.metrics == "noise" else MetricsKind.VERIFIABLE,
             min_owners=offer.minimum_owners,
             max_owners=offer.maximum_owners,
-            acceptance_deadline=prepared["acceptance_deadline"],
-            training_deadline=prepared["training_deadline"],
+            acceptance_deadline=deadline,
+            training_deadline=deadline + offer.training_seconds,
             challenge_window=offer.challenge_seconds,
             minimum_reward_wei=offer.minimum_reward_wei,
             trainers_bps=offer.trainers_bps,
@@ -99,28 +113,24 @@ class BuyerNode(Node):
             key_proof_hash=proof_hash(document),
             validators=offer.validators,
         )
-        receipt = self.journal.once(
-            name, lambda wallet: self.marketplace.create_request(wallet, terms, document.to_json(), offer.escrow_wei)
-        )
-        (created,) = (event for event in receipt.events if isinstance(event, RequestCreated))
-        self._read(created.id)
-        return created.id
+        self.marketplace.create_request(wallet, terms, document.to_json(), offer.escrow_wei)
 
-    def _prepare(self, offer: Offer) -> dict[str, str | int]:
+    def _prepare(self, offer: Offer) -> str:
+        """The request's document, with a new key."""
         check_key_length(offer.terms)
         schedule(offer.terms, schemes.capacity(offer.terms.scheme, offer.terms.key_bits))
         log.info("makes a key of %d bits", offer.terms.key_bits)
         key = schemes.generate(offer.terms.scheme, offer.terms.key_bits)
         path = self.home.keep_key(key, offer.terms.scheme, self._password, iterations=self._iterations)
         self.book.note_key(f"decryption key of offer {offer.token}", str(path.relative_to(self.home.path)))
-        deadline = self.marketplace.now() + offer.acceptance_seconds
-        document = RequestDocument(offer.terms, key.public.modulus, key.prove_modulus())
-        return {"document": document.to_json(), "acceptance_deadline": deadline, "training_deadline": deadline + offer.training_seconds}
+        return RequestDocument(offer.terms, key.public.modulus, key.prove_modulus()).to_json()
 
-    def _join(self) -> None:
-        super()._join()
-        for offer in self._offers:
-            log.info("request %d is posted, with %d wei in escrow", self.post(offer), offer.escrow_wei)
+    def turn(self) -> None:
+        """Also post what is not posted yet, after all else: an offer that the wallet cannot pay for holds up no training."""
+        super().turn()
+        while self._offers:
+            log.info("request %d is posted, with %d wei in escrow", self.post(self._offers[0]), self._offers[0].escrow_wei)
+            self._offers = self._offers[1:]
 
     def _concerns(self, request: Request) -> bool:
         return request.buyer == self.wallet.address

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from deltaml_core.aggregator import Aggregator
 from deltaml_core.messages import ApproveResult, Message, decode
 from deltaml_core.node.seat import Seat
@@ -25,10 +27,12 @@ class Desk(Seat):
         self.aggregator = aggregator
         self.transcript: Transcript = aggregator.transcript
         self._recorded = 0
+        self._since = time.time()
 
     def complete_record(self) -> Transcript:
         """The record with everything that was said so far."""
-        self._extend(None)
+        with self.lock:
+            self._extend(None)
         return self.transcript
 
     def signatures(self) -> dict[str, bytes]:
@@ -36,22 +40,21 @@ class Desk(Seat):
         found = {}
         for kept in self._mail.handled(self.request, self._signer.address, ApproveResult.kind):
             message = decode(SignedMessage.decode(kept.body).message, kept.sender)
-            if kept.fault is None and isinstance(message, ApproveResult) and message.statement_signature:
+            if isinstance(message, ApproveResult) and message.statement_signature:
                 found[message.sender] = bytes.fromhex(message.statement_signature)
         return found
 
-    def silent(self, seconds: float, now: float, since: float) -> set[str]:
+    def silent(self, seconds: float) -> set[str]:
         """Of the owners that the role waits for, those that have not answered for so long.
 
         An owner is silent when it has not taken what waits for it, or when nothing waits for anybody and it still owes an answer: while
         a message waits for the buyer, say, a validator that owes its errors may only be waiting for the buyer itself.
 
-        Args:
-            seconds: how long.
-            now: Unix time.
-            since: from when on owners could reach this node.
+        Time in which this node was down does not count.
         """
-        awaited = self.aggregator.awaited
+        now, since = time.time(), self._since
+        with self.lock:
+            awaited = self.aggregator.awaited
         if not awaited:
             return set()
         waiting = self._mail.oldest_waiting(self.request)

@@ -56,25 +56,33 @@ class Line:
         self._fail = fail
         self._closed = threading.Event()
         self._something_to_send = threading.Event()
-        mail.subscribe(lambda _: self._something_to_send.set())
+        mail.subscribe(self._look)
         self._threads = [
             threading.Thread(target=self._keep_at, args=(turn,), name=f"{name} {peer}", daemon=True)
             for name, turn in (("to", self._send), ("from", self._receive))
         ]
-        self._something_to_send.set()
+        self.look()
         for thread in self._threads:
             thread.start()
+
+    def look(self) -> None:
+        """See what is to be sent: another training's messages go out here from now on."""
+        self._something_to_send.set()
 
     def hang_up(self) -> None:
         """Carry nothing more, soon."""
         self._closed.set()
-        self._something_to_send.set()
+        self._mail.unsubscribe(self._look)
+        self.look()
         self._transport.close()
 
     def join(self) -> None:
         """Wait until nothing is carried any more."""
         for thread in self._threads:
             thread.join()
+
+    def _look(self, _: Collection[str]) -> None:
+        self.look()
 
     def _keep_at(self, turn: Callable[[], None]) -> None:
         pause = _FIRST_PAUSE_SECONDS

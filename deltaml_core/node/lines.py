@@ -12,6 +12,7 @@ from deltaml_core.chain.types import Role
 from deltaml_core.errors import NodeError
 from deltaml_core.node.line import Line
 from deltaml_core.node.seat import Seat
+from deltaml_core.store.book import Book
 from deltaml_core.store.mail import Mail
 from deltaml_core.transport.base import Transport
 
@@ -53,6 +54,7 @@ class Lines:
         address: str,
         marketplace: Marketplace,
         mail: Mail,
+        book: Book,
         connect: Connect,
         seat: Callable[[str], Seat | None],
         fail: Callable[[BaseException], None],
@@ -61,6 +63,7 @@ class Lines:
         self._address = address
         self._marketplace = marketplace
         self._mail = mail
+        self._book = book
         self._connect = connect
         self._seat = seat
         self._fail = fail
@@ -72,15 +75,18 @@ class Lines:
         """A training's messages go through this aggregator from now on.
 
         Raises:
-            NodeError: where it is reached is not known.
+            NodeError: where it is reached is not known, or it cannot be reached safely.
         """
         if request in self._needed.get(aggregator, ()):
             return
         url = url_of(self._marketplace, aggregator)
+        transport = self._connect(aggregator, url) if aggregator not in self._lines else None
         self._needed.setdefault(aggregator, set()).add(request)
-        if aggregator not in self._lines:
-            transport = self._connect(aggregator, url)
+        if transport is None:
+            self._lines[aggregator].look()
+        else:
             requests = self._requests_of(aggregator)
+            self._book.note_peer(aggregator, Role.FEDERATED_AGGREGATOR.name, url)
             self._lines[aggregator] = Line(self._address, aggregator, transport, self._mail, self._seat, requests, self._fail)
 
     def release(self, request: str) -> None:

@@ -46,3 +46,12 @@ def set_up(path: Path, level: str) -> None:
     package.handlers = [terminal, file]
     package.setLevel(logging.DEBUG)
     package.propagate = False
+
+
+def tear_down() -> None:
+    """Close what `set_up` opened."""
+    package = logging.getLogger("deltaml_core")
+    for handler in package.handlers:
+        handler.close()
+    package.handlers = []
+    package.propagate = True

@@ -18,6 +18,7 @@ from deltaml_core.errors import DeltaMLError, NodeError
 from deltaml_core.messages import ApproveResult, Message
 from deltaml_core.node.base import FINAL, Identity, Node
 from deltaml_core.node.lines import Connect, Lines
+from deltaml_core.node.registration import Registration
 from deltaml_core.node.seat import Seat
 from deltaml_core.node.shelf import Shelf
 from deltaml_core.owner import Trainer, Validator
@@ -61,7 +62,7 @@ class OwnerNode(Node):
             connect: how an aggregator is reached.
             files: the data sets, comma-separated with a header.
             rule: how requests are answered.
-            aggregators: whose requests are considered; empty for all.
+            aggregators: whose requests are considered, and with whom it registers (T§7.1 step 2); empty for all, and with nobody.
 
         Raises:
             DataError: a file cannot be used.
@@ -71,7 +72,14 @@ class OwnerNode(Node):
         self._rule = rule
         self._aggregators = frozenset(aggregators)
         self._releases: dict[str, Releases] = {}
-        self._lines = Lines(self.wallet.address, self.marketplace, self.mail, connect, self.seat, self.fail)
+        self._registrations = [Registration(self.marketplace, connect, aggregator) for aggregator in self._aggregators]
+        self._examined: set[tuple[int, str | None]] = set()
+        self._lines = Lines(self.wallet.address, self.marketplace, self.mail, self.book, connect, self.seat, self.fail)
+
+    def _open(self) -> None:
+        super()._open()
+        for registration in self._registrations:
+            registration.start()
 
     def _concerns(self, request: Request) -> bool:
         if self.wallet.address in request.owners:
@@ -97,16 +105,18 @@ class OwnerNode(Node):
         if chosen == "no" and self._rule is not AnswerRule.NEVER:
             self.do(f"decline {request.id}", lambda wallet: self.marketplace.decline(wallet, request.id), request)
             return
-        if self._rule is AnswerRule.NEVER and chosen != "yes":
+        if (self._rule is AnswerRule.NEVER and chosen != "yes") or (request.id, chosen) in self._examined:
             return
         try:
             party = Party.take(str(request.id), self.wallet.address, self.document(request), request.buyer, request.aggregator)
             digest, dataset = self.shelf.match(party.terms.requirements)
         except DeltaMLError as error:
             self._tell(request, f"does not match: {error}")
+            self._examined.add((request.id, chosen))
             return
         if self._rule is AnswerRule.ASK and chosen != "yes":
             self._tell(request, f"matches: answer it with `deltaml answer {request.id} yes` or `no`")
+            self._examined.add((request.id, chosen))
             return
         salt = note.salt if note is not None and note.salt is not None else secrets.token_bytes(32)
         self.book.note_request(request.id, dataset=digest, salt=salt, note="accepted")
@@ -163,5 +173,7 @@ class OwnerNode(Node):
         return replace(answer, statement_signature=signature.hex())
 
     def _end(self) -> None:
+        for registration in self._registrations:
+            registration.stop()
         self._lines.close()
         super()._end()

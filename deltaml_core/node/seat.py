@@ -9,10 +9,11 @@ handled a second time leads to the same answers, and those in the store are the 
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from deltaml_core.errors import MessageError
+from deltaml_core.errors import MessageError, ReleasesSpentError
 from deltaml_core.messages import Message, decode
 from deltaml_core.randomness import Replayable
 from deltaml_core.signatures import SignedMessage, Signer
@@ -25,6 +26,8 @@ Complete = Callable[[Message], Message]
 Prepare = Callable[[Message, bytes, int], None]
 """What a node does before a message of this digest, at this place in the store (0: not there yet), reaches the role."""
 
+_REFUSALS = (MessageError, ReleasesSpentError)
+
 log = logging.getLogger(__name__)
 
 
@@ -34,7 +37,8 @@ class Seat:
     Attributes:
         request: identifies the training.
         role: what answers messages.
-        fault: why the latest message was refused; None when it was not.
+        fault: why the latest message was refused; None when none was.
+        lock: held while a message is handled.
     """
 
     def __init__(
@@ -62,6 +66,7 @@ class Seat:
         self.request = request
         self.role = role
         self.fault: str | None = None
+        self.lock = threading.RLock()
         self._signer = signer
         self._mail = mail
         self._randomness = randomness
@@ -77,7 +82,7 @@ class Seat:
         Raises:
             MessageError: the stored messages no longer lead where they led: another version of DeltaML wrote them.
         """
-        for kept in self._mail.handled(self.request, self._signer.address):
+        for kept in self._mail.handled(self.request, self._signer.address, refused=True):
             message = decode(SignedMessage.decode(kept.body).message, kept.sender)
             if isinstance(message, self.role.leaves_no_trace):
                 continue
@@ -86,9 +91,9 @@ class Seat:
             refused = None
             try:
                 self.role.handle(message)
-            except MessageError as error:
+            except _REFUSALS as error:  # some refusals are part of what a role is (`transport.base.Role`)
                 refused = str(error)
-            if refused != kept.fault:
+            if (refused is None) != (kept.fault is None):
                 raise MessageError(f"a message that was {_verdict(kept.fault)} before is {_verdict(refused)} now", kept.sender)
         self.say(opening)
 
@@ -103,22 +108,24 @@ class Seat:
             signed: as it travelled.
             message: the same, opened: its signature was verified.
         """
-        if not self._mail.has(signed.digest):
-            self._prepare(message, signed.digest, 0)
-            answers, fault = self._handle(message, signed.digest)
-            self._mail.receive(signed, message, answers, fault)
+        with self.lock:
+            if not self._mail.has(signed.digest):
+                self._prepare(message, signed.digest, 0)
+                answers, fault = self._handle(message, signed.digest)
+                self._mail.receive(signed, message, answers, fault)
 
     def take(self, kept: Kept) -> None:
         """Handle a message that waits in this store already, and write that with its answers."""
         message = decode(SignedMessage.decode(kept.body).message, kept.sender)
-        self._prepare(message, kept.digest, kept.number)
-        self._mail.take(kept.number, *self._handle(message, kept.digest))
+        with self.lock:
+            self._prepare(message, kept.digest, kept.number)
+            self._mail.take(kept.number, *self._handle(message, kept.digest))
 
     def _handle(self, message: Message, digest: bytes) -> tuple[list[tuple[SignedMessage, Message]], str | None]:
         self._randomness.begin(digest)
         try:
             said = self.role.handle(message)
-        except MessageError as error:
+        except _REFUSALS as error:
             self.fault = str(error)
             log.warning("refused a message: %s", error, extra={"request": self.request, "kind": message.kind, "round": message.round})
             return [], str(error)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 from collections.abc import Sequence
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from pathlib import Path
 
 import numpy as np
@@ -61,7 +62,7 @@ class Shelf:
 
 
 def card_of(path: Path) -> Card:
-    """A data set's columns, their ranges and its size.
+    """A data set's columns, about their ranges, and its size. Ranges are widened to two digits: no value of a row is in them.
 
     Raises:
         DataError: it cannot be read as a table of numbers.
@@ -77,8 +78,14 @@ def card_of(path: Path) -> Card:
     dataset = Dataset.from_csv(path, header[-1].strip())
     values = np.column_stack([dataset.X, dataset.y])
     names = (*dataset.features, dataset.target)
-    ranges = zip(names, values.min(axis=0).tolist(), values.max(axis=0).tolist(), strict=True)
-    return Card(digest, str(path), dataset.rows, tuple(ranges))
+    lowest = (_widened(low, ROUND_FLOOR) for low in values.min(axis=0).tolist())
+    highest = (_widened(high, ROUND_CEILING) for high in values.max(axis=0).tolist())
+    return Card(digest, str(path), dataset.rows, tuple(zip(names, lowest, highest, strict=True)))
+
+
+def _widened(value: float, direction: str) -> float:
+    exact = Decimal(value)
+    return float(exact.quantize(Decimal((0, (1,), exact.adjusted() - 1)), rounding=direction)) if exact else 0.0
 
 
 def _digest(path: Path) -> str:

@@ -58,7 +58,7 @@ def status(home: Home) -> dict[str, Any]:
         "contract": book.fact("contract"),
         "process": running(database),
         "requests": [
-            {"id": note.id, "status": note.status, "seat": note.seat, "note": note.note, **mail.progress(str(note.id))}
+            {"id": note.id, "status": note.status, "seat": note.seat, "ended": note.ended, "note": note.note, **mail.progress(str(note.id))}
             for note in book.requests()
         ],
         "datasets": [{"path": card.path, "rows": card.rows, "columns": [name for name, *_ in card.columns]} for card in book.cards()],
@@ -90,7 +90,8 @@ def _show(content: dict[str, Any], console: Console) -> None:
     for dataset in content["datasets"]:
         console.print(f"  data set {dataset['path']}: {dataset['rows']} rows, {', '.join(dataset['columns'])}", highlight=False)
     for peer in content["peers"]:
-        console.print(f"  {peer['role'].lower()} {peer['address']} {peer['url']}, seen {_ago(peer['seen'])}", highlight=False)
+        role, url = str(peer["role"]).lower().replace("_", " "), f" at {peer['url']}" if peer["url"] else ""
+        console.print(f"  {role} {peer['address']}{url}, seen {_ago(peer['seen'])}", highlight=False)
     if content["last_error"]:
         console.print(f"  last error, {_ago(content['last_error']['time'])}: {content['last_error']['text']}", highlight=False)
 

@@ -22,12 +22,14 @@ class RequestNote:
     Attributes:
         id: the contract's number.
         status: the contract's, as it was last read.
-        seat: this participant's part: buyer, aggregator, trainer or validator; None while it has none.
+        seat: this participant's part: buyer, aggregator, trainer or validator; `refused` when it found that it cannot work for it; None
+            before roles are dealt.
         nonce: what the seat's randomness follows from, together with the wallet's key.
         dataset: digest of the rows it was accepted with.
         salt: of the commitment on chain.
         answer: what a person decided by hand, yes or no; None while nobody did.
         note: what a person should know of it.
+        ended: whether nothing is left to do in it.
         known_releases, total_releases: how often the rows were measured for it (`releases.py`).
     """
 
@@ -39,6 +41,7 @@ class RequestNote:
     salt: bytes | None = None
     answer: str | None = None
     note: str | None = None
+    ended: bool = False
     known_releases: int = 0
     total_releases: int = 0
 

@@ -16,7 +16,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.util.exc import CommandError
 from sqlalchemy import Connection, create_engine, event
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.pool import QueuePool
 
 from deltaml_core.errors import StoreError
@@ -47,29 +47,38 @@ class Database:
         event.listen(self._engine, "begin", _begin)
         try:
             self._migrate()
-        except DatabaseError as error:
+        except StoreError:
             self._engine.dispose()
-            raise StoreError(f"{path} is no DeltaML store, or damaged ({error.orig}): restore a copy, or choose another home") from error
-        except CommandError as error:
-            self._engine.dispose()
-            raise StoreError(f"{path} was written by a newer DeltaML: update this one ({error})") from error
+            raise
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """One consistent view of the store."""
-        with self._engine.connect() as connection, connection.begin():
+        """One consistent view of the store.
+
+        Raises:
+            StoreError: the file cannot be read.
+        """
+        with self._named_faults(), self._engine.connect() as connection, connection.begin():
             yield connection
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
-        """Everything written inside, or, after an exception or a crash, nothing."""
-        with self._engine.connect().execution_options(writes="FULL") as connection, connection.begin():
+        """Everything written inside, or, after an exception or a crash, nothing.
+
+        Raises:
+            StoreError: the file cannot be written.
+        """
+        with self._named_faults(), self._engine.connect().execution_options(writes="FULL") as connection, connection.begin():
             yield connection
 
     @contextmanager
     def noting(self) -> Iterator[Connection]:
-        """Like `writing`, for what may be found unwritten after a power cut because it is then only done once more."""
-        with self._engine.connect().execution_options(writes="NORMAL") as connection, connection.begin():
+        """Like `writing`, for what may be found unwritten after a power cut because it is then only done once more.
+
+        Raises:
+            StoreError: the file cannot be written.
+        """
+        with self._named_faults(), self._engine.connect().execution_options(writes="NORMAL") as connection, connection.begin():
             yield connection
 
     def close(self) -> None:
@@ -82,7 +91,21 @@ class Database:
         logging.getLogger("alembic").setLevel(logging.WARNING)
         with self.writing() as connection:
             config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+            try:
+                command.upgrade(config, "head")
+            except CommandError as error:
+                raise StoreError(f"{self.path} was written by a newer DeltaML: update this one ({error})") from error
+
+    @contextmanager
+    def _named_faults(self) -> Iterator[None]:
+        try:
+            yield
+        except OperationalError as error:
+            raise StoreError(f"{self.path} cannot be used ({error.orig}): is the disk full, or another program at it?") from error
+        except DatabaseError as error:
+            raise StoreError(
+                f"{self.path} is no DeltaML store, or damaged ({error.orig}): restore a copy, or choose another home"
+            ) from error
 
 
 def _set_up(connection: Any, _: Any) -> None:

@@ -9,6 +9,7 @@ import platform
 import secrets
 import threading
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -16,14 +17,15 @@ import psutil
 from sqlalchemy import delete, select, update
 from sqlalchemy.dialects.sqlite import insert
 
-from deltaml_core.errors import LeaseError
+from deltaml_core.errors import LeaseError, StoreError
 from deltaml_core.store.database import Database
 from deltaml_core.store.schema import lease
 
 SECONDS = 30.0
 """A lease that was not renewed for so long has expired."""
 
-_RENEW_SECONDS = 5.0
+RENEW_SECONDS = 5.0
+"""How often it is renewed."""
 _CLOCK_SECONDS = 2.0  # two readings of when a process began may differ by this
 
 
@@ -34,9 +36,15 @@ class Lease:
         LeaseError: on entering, another process holds it.
     """
 
-    def __init__(self, database: Database) -> None:
-        """The lease of this store's identity."""
+    def __init__(self, database: Database, lost: Callable[[BaseException], None]) -> None:
+        """The lease of this store's identity.
+
+        Args:
+            database: the store.
+            lost: told, in a thread of the lease's, that it is not held any more: this process stood still for too long.
+        """
         self._database = database
+        self._lost = lost
         self._holder = secrets.token_hex(16)
         self._ended = threading.Event()
         self._renewer = threading.Thread(target=self._renew, name="lease", daemon=True)
@@ -71,9 +79,17 @@ class Lease:
             connection.execute(delete(lease).where(lease.c.holder == self._holder))
 
     def _renew(self) -> None:
-        while not self._ended.wait(_RENEW_SECONDS):
-            with self._database.writing() as connection:
-                connection.execute(update(lease).where(lease.c.holder == self._holder).values(expires=time.time() + SECONDS))
+        try:
+            while not self._ended.wait(RENEW_SECONDS):
+                self._renew_once()
+        except StoreError as error:
+            self._lost(error)
+
+    def _renew_once(self) -> None:
+        renewed = update(lease).where(lease.c.holder == self._holder).values(expires=time.time() + SECONDS)
+        with self._database.writing() as connection:
+            if connection.execute(renewed).rowcount == 0:
+                raise LeaseError("another process runs this identity now: this one was not heard of for too long, and ends")
 
 
 def running(database: Database) -> int | None:

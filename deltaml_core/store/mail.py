@@ -163,9 +163,18 @@ class Mail:
         its = (messages.c.sender == sender) & (messages.c.recipient != sender) & ~messages.c.taken & messages.c.request.in_(requests)
         return self._all(select(messages).where(its).order_by(messages.c.number))
 
-    def handled(self, request: str, recipient: str, kind: str | None = None) -> list[Kept]:
-        """What somebody has handled here in a training, of one kind or of all, in that order; also what it refused."""
+    def handled(self, request: str, recipient: str, kind: str | None = None, *, refused: bool = False) -> list[Kept]:
+        """What somebody has handled here in a training, of one kind or of all, in that order.
+
+        Args:
+            request: the training.
+            recipient: who.
+            kind: only messages of this kind.
+            refused: with those it refused, in their places.
+        """
         its = (messages.c.request == request) & (messages.c.recipient == recipient) & messages.c.taken
+        if not refused:
+            its &= messages.c.fault.is_(None)
         if kind is not None:
             its &= messages.c.kind == kind
         return self._all(select(messages).where(its).order_by(messages.c.number))

@@ -31,12 +31,15 @@ requests = Table(
     metadata,
     Column("id", Integer, primary_key=True, comment="the contract's number"),
     Column("status", String, nullable=False, comment="the contract's, as it was last read"),
-    Column("seat", String, comment="this participant's part in it: buyer, aggregator, trainer, validator; none while it has none"),
+    Column(
+        "seat", String, comment="this participant's part in it: buyer, aggregator, trainer, validator, refused; none before roles are dealt"
+    ),
     Column("nonce", LargeBinary, comment="32 bytes that this seat's randomness follows from, together with the wallet's key"),
     Column("dataset", String, comment="digest of the rows it was accepted with"),
     Column("salt", LargeBinary, comment="of the commitment on chain"),
     Column("answer", String, comment="what this participant's owner decided by hand: yes, no"),
     Column("note", Text, comment="what a person should know: why it does not match, what went wrong"),
+    Column("ended", Boolean, nullable=False, server_default="0", comment="whether nothing is left to do"),
     Column("known_releases", Integer, nullable=False, server_default="0", comment="errors of its rows opened at weights the buyer knows"),
     Column("total_releases", Integer, nullable=False, server_default="0", comment="errors of its rows opened in all"),
     comment="Training requests that concern this participant.",

@@ -68,5 +68,13 @@ class Transport(Protocol):
     def acknowledge(self, delivery: Delivery) -> None:
         """This message and all before it are kept here, and need not be delivered again."""
 
+    def register(self) -> None:
+        """Tell the other side that this owner wants to work with it (T§7.1 step 2).
+
+        Raises:
+            TransportError: nobody answered.
+            RefusedError: the other side will not have it.
+        """
+
     def close(self) -> None:
         """Let go of connections; nothing that was sent is lost."""

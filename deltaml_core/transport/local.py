@@ -26,6 +26,7 @@ class LocalTransport:
         transcript: every message that was accepted, in that order; None when nobody keeps one.
         sent: messages by kind.
         bytes: their bytes by kind, signatures included.
+        registered: owners that offered themselves through their ends.
     """
 
     def __init__(self, transcript: Transcript | None = None) -> None:
@@ -39,6 +40,7 @@ class LocalTransport:
         self._posting = threading.Lock()
         self.sent: Counter[str] = Counter()
         self.bytes: Counter[str] = Counter()
+        self.registered: set[str] = set()
 
     def join(self, signer: Signer, role: Role) -> None:
         """Deliver here what is addressed to the signer, and sign what the role says."""
@@ -136,6 +138,10 @@ class LocalEnd:
     def acknowledge(self, delivery: Delivery) -> None:
         """This message and all before it need not be delivered again."""
         self._queue.drop(delivery.number)
+
+    def register(self) -> None:
+        """Be among the room's `registered`."""
+        self._room.registered.add(self._address)
 
     def close(self) -> None:
         """End a `receive` that waits."""

@@ -7,14 +7,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import httpx
+
 from deltaml_core.messages import OwnerReady
 from deltaml_core.signatures import LocalSigner, SignedMessage
 from deltaml_core.store.database import Database
 from deltaml_core.store.mail import Mail
 from deltaml_core.transport.base import Delivery, Transport
 from deltaml_core.transport.http.client import HttpTransport
+from deltaml_core.transport.http.protocol import ImpatientProtocol
 from deltaml_core.transport.http.relay import Relay
 from deltaml_core.transport.http.server import Certificate, HttpServer
+from deltaml_core.transport.http.sign_in import Site
 from deltaml_core.transport.local import LocalTransport
 
 CHAIN = 1337
@@ -95,18 +99,19 @@ class LocalPlace(Place):
 class HttpPlace(Place):
     """An aggregator's server over a store in a file."""
 
-    def __init__(self, folder: Path, certificate: Certificate | None = None) -> None:
+    def __init__(self, folder: Path, certificate: Certificate | None = None, protocol: type[ImpatientProtocol] = ImpatientProtocol) -> None:
         super().__init__()
         self._folder = folder
         self._certificate = certificate
+        self._protocol = protocol
         self.registered: list[str] = []
-        self._start(0)
+        self.start(0)
 
-    def _start(self, port: int) -> None:
+    def start(self, port: int) -> None:
         self._database = Database(self._folder / "store.db")
         self.mail = Mail(self._database)
-        relay = Relay(self.mail, self.people.aggregator.address, self.people.participants, self.registered.append)
-        self.server = HttpServer(relay, CHAIN, port=port, certificate=self._certificate)
+        self.relay = Relay(self.mail, self.people.aggregator.address, self.people.participants, self.registered.append)
+        self.server = HttpServer(self.relay, CHAIN, port=port, certificate=self._certificate, protocol=self._protocol)
         self.server.start()
 
     @property
@@ -116,13 +121,21 @@ class HttpPlace(Place):
     def _connect(self, signer: LocalSigner) -> Transport:
         return HttpTransport(self.server.url, signer, CHAIN)
 
+    def token(self, signer: LocalSigner) -> str:
+        """Sign somebody in by hand."""
+        nonce = httpx.post(f"{self.server.url}/nonces").json()["nonce"]
+        text = Site(self.server.url, CHAIN).text(signer.address, nonce)
+        signed = {"message": text, "signature": "0x" + signer.sign_text(text).hex()}
+        token: str = httpx.post(f"{self.server.url}/tokens", json=signed).json()["token"]
+        return token
+
     def stop(self) -> None:
         self.server.stop()
         self._database.close()
 
     def restart(self) -> None:
         self.stop()
-        self._start(self.port)
+        self.start(self.port)
 
     def close(self) -> None:
         super().close()

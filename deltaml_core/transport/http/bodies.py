@@ -22,7 +22,7 @@ SLOWEST = 32 << 10
 _GZIP = 31  # zlib's window bits for it
 
 
-async def read(request: Request, maximum: int, grace: float = GRACE_SECONDS) -> bytes:
+async def read(request: Request, maximum: int) -> bytes:
     """The body as it was before `Content-Encoding: gzip`.
 
     Raises:
@@ -36,7 +36,7 @@ async def read(request: Request, maximum: int, grace: float = GRACE_SECONDS) -> 
         raise _too_long(maximum)
     body, raw = bytearray(), 0
     expander = zlib.decompressobj(_GZIP) if encoding == "gzip" else None
-    async for chunk in _chunks(request, grace):
+    async for chunk in _chunks(request):
         raw += len(chunk)
         body += _expanded(expander, chunk, maximum + 1 - len(body)) if expander else chunk
         if max(raw, len(body)) > maximum:
@@ -46,12 +46,12 @@ async def read(request: Request, maximum: int, grace: float = GRACE_SECONDS) -> 
     return bytes(body)
 
 
-async def _chunks(request: Request, grace: float) -> AsyncIterator[bytes]:
+async def _chunks(request: Request) -> AsyncIterator[bytes]:
     stream, received = request.stream(), 0
     begun = asyncio.get_running_loop().time()
     while True:
         try:
-            async with asyncio.timeout_at(begun + grace + received / SLOWEST):
+            async with asyncio.timeout_at(begun + GRACE_SECONDS + received / SLOWEST):
                 chunk = await anext(stream, None)
         except TimeoutError:
             raise RefusedError(f"the body came slower than {SLOWEST} bytes a second", 408) from None

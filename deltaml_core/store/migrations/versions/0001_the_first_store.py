@@ -82,6 +82,7 @@ def upgrade() -> None:
         sa.Column("salt", sa.LargeBinary(), nullable=True),
         sa.Column("answer", sa.String(), nullable=True),
         sa.Column("note", sa.Text(), nullable=True),
+        sa.Column("ended", sa.Boolean(), server_default="0", nullable=False),
         sa.Column("known_releases", sa.Integer(), server_default="0", nullable=False),
         sa.Column("total_releases", sa.Integer(), server_default="0", nullable=False),
         sa.PrimaryKeyConstraint("id"),
