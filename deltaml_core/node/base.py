@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from deltaml_core.chain.events import RequestEvent
+from deltaml_core.chain.events import MetricRecorded, RequestEvent
 from deltaml_core.chain.marketplace import Marketplace, Receipt
 from deltaml_core.chain.result import posted_document
 from deltaml_core.chain.stream import Cursor, EventStream, Reorganised
@@ -261,7 +261,7 @@ class Node(ABC):
                 log.warning("the chain has replaced blocks from %d on", item.first_block)
                 self.journal.resume()
                 self._changed |= set(self._requests)
-            elif isinstance(item, RequestEvent):
+            elif isinstance(item, RequestEvent) and not isinstance(item, MetricRecorded):  # which changes nothing of a request's state
                 self._changed.add(item.id)
         if self._changed:
             for number in sorted(self._changed):
@@ -382,8 +382,10 @@ class Node(ABC):
         What stands against it is noted; this process does not try again, the next one does.
         """
         name = str(request.id)
+        if name in self._seats or name in self._unfit or not request.validators:
+            return
         note = self.book.request(request.id)
-        if name in self._seats or name in self._unfit or not request.validators or (note is not None and note.ended):
+        if note is not None and note.ended:
             return
         nonce = note.nonce if note is not None else None
         if nonce is None:
