@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import pytest
 from sqlalchemy import Connection, event
 
 from deltaml_core.messages import OwnerReady
@@ -23,11 +20,6 @@ def level(connection: Connection) -> int:
 def said(rows: int, sender: LocalSigner = SENDER, recipient: LocalSigner = RECIPIENT) -> Signed:
     message = OwnerReady(request="1", round=0, sender=sender.address, recipient=recipient.address, rows=rows)
     return SignedMessage.of(message, sender), message
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Database:
-    return Database(tmp_path / "store.db")
 
 
 def test_each_transaction_says_for_itself_whether_it_waits_for_the_disk(database: Database) -> None:
