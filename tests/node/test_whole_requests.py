@@ -178,7 +178,7 @@ def _hold_back(node: object) -> tuple[object, object]:
             def slowly(message: object) -> object:
                 if isinstance(message, Train):
                     reached.set()
-                    assert gate.wait(60)
+                    assert gate.wait(400)
                 return handle(message)
 
             found.role.handle = slowly
