@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import requests
@@ -119,35 +117,6 @@ def test_a_node_that_starts_late_catches_up_from_chain_and_stream(market: Market
     market.reaches(Status.SETTLED)
     weights, _ = oracle(market.shards, [1], ROUNDS, market.terms().step)
     assert market.model() == pytest.approx(weights, rel=1e-6)
-
-
-def test_nodes_that_are_restarted_amid_a_run_end_in_the_same_integers(market: Market, ganache: GanacheProcess, tmp_path: Path) -> None:
-    """The same key, the same rows: once undisturbed, once with every node stopped and started anew on the way."""
-    terms = market.terms(rounds=150)
-    _open_market(market)
-    market.start_buyer(market.offer(terms))
-    market.reaches(Status.TRAINING)
-    mail = market.running["aggregator"].node.mail
-    for name, restart in {
-        "owner-1": lambda: market.start_owner(1),
-        "owner-2": lambda: market.start_owner(2),
-        "buyer": lambda: market.start_buyer(market.offer(terms)),
-    }.items():
-        before = mail.progress("1")["messages"]
-        wait_until(lambda before=before: mail.progress("1")["messages"] > before + 4, "a few more messages")  # type: ignore[misc]
-        market.stop(name)
-        restart()
-    market.stop("aggregator")
-    market.start_aggregator()
-    market.reaches(Status.SETTLED)
-    weights, history = oracle(market.shards, [1], 150, terms.step)
-    assert market.model() == pytest.approx(weights, rel=1e-6)
-    assert market.request().final_mse / 1e18 == pytest.approx(history[-1][1], rel=1e-6)
-    wait_until(market.home("aggregator").transcript(1).exists, "the record")
-    assert audit_file(market.home("aggregator").transcript(1)).ok
-    for name in ("owner-1", "owner-2", "buyer", "aggregator"):
-        sent = market.running[name].node.journal.all()
-        assert market.marketplace.transaction_count(market.address(name)) == len(sent) == len({one.purpose for one in sent})
 
 
 def test_a_slow_owner_delays_and_does_not_break(market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
