@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 import requests
 from helpers import oracle
@@ -194,15 +193,15 @@ def test_an_owner_whose_data_do_not_match_says_why(market: Market) -> None:
     assert "owner-1.csv: the data set does not match the request: there is no column 'x2'" in owner.node.book.request(1).note  # type: ignore[union-attr,operator]
 
 
-def test_releases_are_counted_over_requests_and_restarts(market: Market) -> None:
+def test_releases_are_counted_in_the_store_and_outlive_the_node(market: Market) -> None:
+    """Two known releases a request, and no more than three of these rows: each owner validates once."""
     _open_market(market)
-    market.start_buyer(market.offer(), market.offer(escrow_wei=2 * ETHER))
+    market.start_buyer(market.offer(), market.offer(escrow_wei=2 * ETHER, validators=(3,)))
     for number in (1, 2):
         market.reaches(Status.SETTLED, number)
-        market.model("buyer", number)
-    market.stop("owner-2")
-    validator = market.start_owner(2)
-    first, second = validator.node.book.requests()
-    assert first.known_releases == second.known_releases == 2
-    assert first.total_releases == second.total_releases > 2
-    assert np.isfinite(first.total_releases)
+    for name, validated in (("owner-2", 1), ("owner-3", 2)):
+        market.stop(name)
+        notes = {note.id: note for note in market.start_owner(int(name[-1])).node.book.requests()}
+        assert notes[validated].known_releases == 2
+        assert notes[validated].total_releases > 2
+        assert (notes[3 - validated].known_releases, notes[3 - validated].total_releases) == (0, 0)
