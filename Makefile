@@ -29,6 +29,12 @@ test: setup ## everything CI runs: check, the Python tests, the contracts' tests
 	$(WITH_VENV) .venv/bin/python -m pytest --numprocesses auto --dist loadfile $(ARGS)
 	$(MAKE) contracts
 
+chaos: setup ## kill every node, and the chain, at every step of a run
+	$(WITH_VENV) .venv/bin/python tests/chaos/walk.py $(ARGS)
+
+fuzz: setup ## 100,000 spoilt messages of every kind, to relay and roles
+	DELTAML_FUZZ=100000 .venv/bin/python -m pytest tests/transport/test_fuzz.py tests/transport/test_openapi.py $(ARGS)
+
 bench: setup ## measure against the 2019 arithmetic
 	.venv/bin/deltaml bench $(ARGS)
 

@@ -192,8 +192,8 @@ class Aggregator:
     # --- setting out ---
 
     def _initialise(self, message: InitialModel) -> list[Message]:
-        if self._initial:
-            raise self._party.unexpected(message, "training has its initial weights")
+        if self._initial or message.round:
+            raise self._party.unexpected(message, "training has its initial weights, or they are not of round 0")
         weights = self._party.key.check(message.weights, self._party.terms.weights, message.sender)
         if self._initial_hash not in (None, ciphertexts_hash(weights, self._party.key)):
             raise MessageError("these initial weights are not those the request was posted with", message.sender)
@@ -203,8 +203,8 @@ class Aggregator:
     def _welcome(self, message: OwnerReady) -> list[Message]:
         if message.sender not in (*self._trainers, *self._validators) or message.sender in self._rows:
             raise self._party.unexpected(message, "it has no role in this request, or has reported before")
-        if message.rows < 1:
-            raise MessageError("an owner brings at least one row", message.sender)
+        if message.rows < 1 or message.round:
+            raise MessageError("an owner brings at least one row, in round 0", message.sender)
         self._rows[message.sender] = message.rows
         return self._begin_when_complete()
 
@@ -358,8 +358,8 @@ class Aggregator:
     def _approved(self, message: ApproveResult) -> list[Message]:
         if self.proposal is None or message.sender not in self._validators or message.sender in self.approvals:
             raise self._party.unexpected(message, "it is not a validator, has approved before, or nothing was proposed")
-        if message.weights_hash != self.proposal.weights_hash:
-            raise MessageError("it approves other weights than those proposed", message.sender)
+        if (message.round, message.weights_hash) != (self.proposal.round, self.proposal.weights_hash):
+            raise MessageError("it approves other weights or another round than those proposed", message.sender)
         was_done = self.done
         self.approvals.append(message.sender)
         return [self.deliver(owner) for owner in self._owners] if self.done and not was_done else []

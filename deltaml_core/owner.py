@@ -170,8 +170,8 @@ class Trainer(_Owner):
 
     def _train_alone(self, asked: TrainAlone) -> SoloModel:
         terms, key = self._party.terms, self._party.key
-        if asked.scale != terms.base_scale or asked.rows < self._statistics.rows:
-            raise self._party.unexpected(asked, "its scale or number of rows cannot be right")
+        if (asked.round, asked.scale) != (terms.rounds, terms.base_scale) or asked.rows < self._statistics.rows:
+            raise self._party.unexpected(asked, "its round, scale or number of rows cannot be right")
         scale, weights = self._apply(asked, *self._prepare(models.power(self._update, terms.rounds), 1))
         share = key.encrypt([fixedpoint.encode(Fraction(self._statistics.target_sum) / asked.rows, scale)])
         content = {"scale": scale, "rows": asked.rows, "weights": weights, "target_share": share}
@@ -360,6 +360,8 @@ class Validator(_Owner):
 
     def _approve(self, proposed: ProposeResult) -> ApproveResult:
         last = self._party.terms.rounds
+        if proposed.round != last:
+            raise self._party.unexpected(proposed, "a result is proposed in the last round")
         if not {0, last} <= self._history.keys():
             raise self._party.unexpected(proposed, "the first or the last measurement is missing")
         if proposed.trainers != self._told.dealt:

@@ -36,6 +36,7 @@ class Measurement:
         key_bits: length of the modulus it was taken with.
         baseline: that of the way it is compared with, None where there is none.
         how: what was measured, for people.
+        is_overhead: whether ours is the baseline with something added to it, so that the ratio says by how much it costs more.
     """
 
     name: str
@@ -44,11 +45,14 @@ class Measurement:
     key_bits: int
     baseline: float | None = None
     how: str = ""
+    is_overhead: bool = False
 
     @property
     def ratio(self) -> float | None:
-        """How many times cheaper ours is; None without a baseline, and for what is no cost."""
-        return None if self.baseline is None or self.unit in FIGURES else self.baseline / self.value
+        """How many times cheaper ours is, of an overhead how many times dearer; None without a baseline, and for what is no cost."""
+        if self.baseline is None or self.unit in FIGURES:
+            return None
+        return self.value / self.baseline if self.is_overhead else self.baseline / self.value
 
 
 class Stopwatch:

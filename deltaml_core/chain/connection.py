@@ -7,6 +7,7 @@ import os
 import requests
 from web3 import Web3
 from web3.exceptions import Web3Exception
+from web3.types import RPCEndpoint
 
 from deltaml_core.errors import ChainError, WrongChainError
 
@@ -30,7 +31,13 @@ def connect(url: str | None = None, expected_chain_id: int | None = None) -> Web
         raise ChainError(f"no chain is stated: pass the node's URL, or set {URL_VARIABLE}")
     if not where.startswith(("http://", "https://")):
         raise ChainError(f"{where} is not an http:// or https:// URL of a JSON-RPC node")
-    web3 = Web3(Web3.HTTPProvider(where, request_kwargs={"timeout": TIMEOUT_SECONDS}))
+    provider = Web3.HTTPProvider(
+        where,
+        request_kwargs={"timeout": TIMEOUT_SECONDS},
+        cache_allowed_requests=True,
+        cacheable_requests={RPCEndpoint("eth_chainId")},  # web3 asks for it before every call, and a chain's id is for good
+    )
+    web3 = Web3(provider)
     try:
         chain_id = web3.eth.chain_id
     except (requests.RequestException, Web3Exception, ValueError) as error:

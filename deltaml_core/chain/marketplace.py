@@ -281,13 +281,8 @@ class Marketplace:
 
     def now(self) -> int:
         """The latest block's Unix time, the clock all deadlines are measured by."""
-        return self.latest()[1]
-
-    def latest(self) -> tuple[int, int]:
-        """Number and Unix time of the latest block."""
         with translated(self._abi):
-            block = self._web3.eth.get_block("latest")
-        return block["number"], block["timestamp"]
+            return self._web3.eth.get_block("latest")["timestamp"]
 
     def encoded(self, name: str, *arguments: Any) -> str:
         """The calldata of a call, for whoever estimates or sends it by other means."""

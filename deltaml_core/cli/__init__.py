@@ -83,7 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--in-process", action="store_true", help="play all roles in one process, instead of a process each")
     demo.set_defaults(run=_demo, shuffle=False)
 
-    bench = commands.add_parser("bench", help="measure against the arithmetic of 2019, in one run and one process")
+    bench = commands.add_parser("bench", help="measure against the arithmetic of 2019, and HTTP against one process, in one run")
     bench.add_argument("--json", action="store_true", help="print one JSON object on standard output, progress on standard error")
     bench.add_argument("--key-bits", type=int, default=2048, help="length of the key (default 2048)")
     bench.set_defaults(run=_bench)

@@ -28,7 +28,7 @@ from deltaml_core.chain.result import check_key_length
 from deltaml_core.chain.stream import EventStream, Reorganised
 from deltaml_core.chain.wallet import Wallet
 from deltaml_core.demo.display import LiveDisplay
-from deltaml_core.demo.market import ETHER
+from deltaml_core.demo.market import ETHER, OnEvent
 from deltaml_core.demo.paper import DATA, GAS_MONEY_WEI, PAPER_VALIDATOR
 from deltaml_core.demo.result import MarketResult, ProcessFigures, read_result
 from deltaml_core.demo.supervisor import Supervisor
@@ -59,6 +59,7 @@ class ProcessMarket:
         supervisor: of the nodes.
         homes, addresses: of every node, by name.
         events: all of the contract's so far.
+        on_event: told each of them as it is seen.
     """
 
     folder: Path
@@ -68,6 +69,7 @@ class ProcessMarket:
     homes: dict[str, Home] = field(default_factory=dict)
     addresses: dict[str, str] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
+    on_event: OnEvent = lambda event: None
 
     def settle_in(self, offer_terms: TrainingTerms, escrow_wei: int, *, shuffle: bool) -> None:
         """Make the homes, wallets and the buyer's offer."""
@@ -128,6 +130,7 @@ class ProcessMarket:
     def _happened(self, event: Event, display: LiveDisplay) -> None:
         self.events.append(event)
         display.show(event)
+        self.on_event(event)
         match event:
             case DealBlockFixed():
                 self.ganache.mine(_DEAL_BLOCKS)
@@ -166,7 +169,14 @@ class ProcessMarket:
 
 
 def play_processes(
-    console: Console, terms: TrainingTerms, escrow_wei: int, folder: Path, *, port: int | None = None, shuffle: bool = False
+    console: Console,
+    terms: TrainingTerms,
+    escrow_wei: int,
+    folder: Path,
+    *,
+    port: int | None = None,
+    shuffle: bool = False,
+    on_event: OnEvent = lambda event: None,
 ) -> MarketResult:
     """Play the paper's request with every role a process of its own.
 
@@ -177,6 +187,7 @@ def play_processes(
         folder: where homes and chain are kept.
         port: of the chain; None for a free one.
         shuffle: whether the contract deals the roles, instead of the request naming the thesis's validator.
+        on_event: told each of the contract's events as it is seen.
 
     Raises:
         DeltaMLError: something was refused; all processes have been stopped.
@@ -194,7 +205,7 @@ def play_processes(
         ganache.fund(deployer.address, ETHER)
         marketplace = Marketplace.deploy(connect(ganache.url, DEFAULT_CHAIN_ID), deployer)
         with Supervisor(lambda name, line: _print(console, name, line)) as supervisor:
-            market = ProcessMarket(folder, ganache, marketplace, supervisor)
+            market = ProcessMarket(folder, ganache, marketplace, supervisor, on_event=on_event)
             market.settle_in(terms, escrow_wei, shuffle=shuffle)
             console.print(f"Starting {len(market.homes)} nodes, their homes are in {folder / 'nodes'}")
             with LiveDisplay(console, terms.rounds, {address: name for name, address in market.addresses.items()}) as display:

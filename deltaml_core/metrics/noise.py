@@ -252,7 +252,7 @@ class NoiseBuyer:
         Raises:
             MetricError: the aggregator reported another one.
         """
-        if self._asked is None or self._asked.evaluation != revealed.evaluation:
+        if self._asked is None or (self._asked.evaluation, self._asked.round) != (revealed.evaluation, revealed.round):
             raise self._party.unexpected(revealed, "no residuals of that measurement were opened")
         if len(revealed.noise) != len(self._digits):
             raise MetricError(f"it revealed noise for {len(revealed.noise)} of {len(self._digits)} residuals", revealed.sender)

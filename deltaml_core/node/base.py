@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from deltaml_core.chain.events import RequestEvent
+from deltaml_core.chain.events import MetricRecorded, RequestEvent
 from deltaml_core.chain.marketplace import Marketplace, Receipt
 from deltaml_core.chain.result import posted_document
 from deltaml_core.chain.stream import Cursor, EventStream, Reorganised
@@ -177,8 +177,7 @@ class Node(ABC):
         """
         with self._lock:
             self._read_chain()
-            block, timestamp = self.marketplace.latest()
-            self._latest = block, max(timestamp, int(time.time()))
+            self._latest = self._stream.head.number, max(self._stream.head.timestamp, int(time.time()))
             for request in list(self._requests.values()):
                 self._consider_alone(request)
                 if request.status in FINAL and self._is_finished(request):
@@ -262,7 +261,7 @@ class Node(ABC):
                 log.warning("the chain has replaced blocks from %d on", item.first_block)
                 self.journal.resume()
                 self._changed |= set(self._requests)
-            elif isinstance(item, RequestEvent):
+            elif isinstance(item, RequestEvent) and not isinstance(item, MetricRecorded):  # which changes nothing of a request's state
                 self._changed.add(item.id)
         if self._changed:
             for number in sorted(self._changed):
@@ -280,8 +279,8 @@ class Node(ABC):
         before = self._requests.get(number)
         if before is None or before.status is not request.status:
             log.info("it is %s", request.status.name, extra={"request": str(number)})
+            self.book.note_request(number, status=request.status.name)
         self._requests[number] = request
-        self.book.note_request(number, status=request.status.name)
         return request
 
     def do(
@@ -383,8 +382,10 @@ class Node(ABC):
         What stands against it is noted; this process does not try again, the next one does.
         """
         name = str(request.id)
+        if name in self._seats or name in self._unfit or not request.validators:
+            return
         note = self.book.request(request.id)
-        if name in self._seats or name in self._unfit or not request.validators or (note is not None and note.ended):
+        if note is not None and note.ended:
             return
         nonce = note.nonce if note is not None else None
         if nonce is None:

@@ -139,9 +139,8 @@ class BuyerNode(Node):
         match request.status:
             case Status.TRAINING | Status.SUBMITTED:
                 self._work(request)
-                confirmation = f"confirm {request.id}"
-                if request.status is Status.SUBMITTED and self._confirms and not self.journal.has(confirmation):
-                    self.do(confirmation, lambda wallet: self.marketplace.confirm(wallet, request.id), request)
+                if request.status is Status.SUBMITTED and self._confirms and self._latest[1] < request.challenge_end:
+                    self.do(f"confirm {request.id}", lambda wallet: self.marketplace.confirm(wallet, request.id), request)
             case Status.SETTLED:
                 self._receive(request)
                 self._withdraw(request)

@@ -1,6 +1,7 @@
 """The file behind a node's store: SQLite with a write-ahead log, brought to the present form by alembic.
 
-A write is on the disk when `writing` ends: what was acknowledged to others survives a killed process and a power cut.
+A write is on the disk when `writing` ends: what was acknowledged to others survives a killed process and a power cut. `noting` does not
+wait for the disk: a killed process loses nothing of it, a power cut may lose the latest of it, never anything written before.
 """
 
 from __future__ import annotations
@@ -67,7 +68,17 @@ class Database:
         Raises:
             StoreError: the file cannot be written.
         """
-        with self._named_faults(), self._engine.connect().execution_options(writes=True) as connection, connection.begin():
+        with self._named_faults(), self._engine.connect().execution_options(writes="FULL") as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def noting(self) -> Iterator[Connection]:
+        """Like `writing`, for what may be found unwritten after a power cut because it is then only done once more.
+
+        Raises:
+            StoreError: the file cannot be written.
+        """
+        with self._named_faults(), self._engine.connect().execution_options(writes="NORMAL") as connection, connection.begin():
             yield connection
 
     def close(self) -> None:
@@ -99,10 +110,15 @@ class Database:
 
 def _set_up(connection: Any, _: Any) -> None:
     connection.isolation_level = None  # the driver leaves BEGIN to `_begin`
-    for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+    for pragma in ("journal_mode = WAL", "foreign_keys = ON"):
         connection.execute(f"PRAGMA {pragma}")
 
 
 def _begin(connection: Connection) -> None:
-    """A transaction that will write takes its turn at once, so that none has to be undone half-way."""
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get("writes") else "BEGIN")
+    """A transaction that will write takes its turn at once, so that none has to be undone half-way; it says if it waits for the disk."""
+    synchronous = connection.get_execution_options().get("writes")
+    if synchronous is None:
+        connection.exec_driver_sql("BEGIN")
+    else:
+        connection.exec_driver_sql(f"PRAGMA synchronous = {synchronous}")  # a connection keeps the setting, a pool hands it to anybody
+        connection.exec_driver_sql("BEGIN IMMEDIATE")

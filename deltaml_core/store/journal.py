@@ -84,10 +84,6 @@ class Journal:
             self._note_block(purpose, receipt.block)
         return receipt
 
-    def has(self, purpose: str) -> bool:
-        """Whether something was signed already."""
-        return self._find(purpose) is not None
-
     def all(self) -> list[Sent]:
         """Every transaction, in the order of the account's numbers."""
         with self._database.reading() as connection:

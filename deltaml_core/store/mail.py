@@ -90,7 +90,7 @@ class Mail:
             answers: signed by its recipient.
             fault: why it was refused, if it was.
         """
-        with self._database.writing() as connection:
+        with self._database.writing() if answers else self._database.noting() as connection:
             connection.execute(update(messages).where(messages.c.number == number).values(taken=True, fault=fault))
             for answer in answers:
                 _insert(connection, answer)
@@ -112,14 +112,14 @@ class Mail:
         self._tell({message.recipient for _, message in said})
 
     def handed_over(self, number: int) -> None:
-        """Write that a message reached the next store."""
-        with self._database.writing() as connection:
+        """Note that a message reached the next store; where that was forgotten it is sent again, which changes nothing there."""
+        with self._database.noting() as connection:
             connection.execute(update(messages).where(messages.c.number == number).values(taken=True))
 
     def taken_up_to(self, recipient: str, number: int) -> None:
-        """Write that somebody elsewhere has taken all its messages up to a place."""
+        """Note that somebody elsewhere has taken all its messages up to a place; where that was forgotten they are delivered again."""
         its = (messages.c.recipient == recipient) & (messages.c.number <= number) & ~messages.c.taken
-        with self._database.writing() as connection:
+        with self._database.noting() as connection:
             connection.execute(update(messages).where(its).values(taken=True))
 
     # --- reading ---

@@ -27,6 +27,16 @@ def test_the_ratio_says_how_many_times_cheaper_ours_is() -> None:
     assert [m.ratio for m in MEASUREMENTS] == [80, None]
 
 
+def test_of_an_overhead_it_says_how_many_times_dearer() -> None:
+    overhead = Measurement("paper_run_http_wall", 24.0, "wall s", 2048, 8.0, is_overhead=True)
+    assert overhead.ratio == 3
+    console = Console(width=120, record=True, file=io.StringIO())
+    console.print(render([*MEASUREMENTS, overhead]))
+    text = console.export_text()
+    assert "3.0 dearer" in text
+    assert "80.0 dearer" not in text
+
+
 def test_what_is_no_cost_has_no_ratio() -> None:
     assert Measurement("share_shuffled_labels", 0.0, "share", 2048, 0.0).ratio is None
     assert Measurement("robust_final_mse", 3058.5, "MSE", 2048, 3058.5).ratio is None

@@ -9,8 +9,10 @@ import pytest
 
 from deltaml_core.benchmarks import corruption, run_benchmarks, suite
 from deltaml_core.benchmarks.measure import Measurement, Stopwatch
+from deltaml_core.schemes.base import PrivateKey
 
 NAMES = ["shapley_4", "shapley_8", "shapley_15", "affine_map_11", "affine_map_30", "affine_map_100", "compute_small", "compute_large"]
+OVER_HTTP = ["round_http_5", "round_bytes_5", "round_http_50", "round_bytes_50", "owners_50_training", "paper_run_http_wall"]
 
 
 def test_all_names_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -23,8 +25,15 @@ def test_all_names_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(suite, "affine_map", lambda key, dimension, repetitions: one(f"affine_map_{dimension}"))
     monkeypatch.setattr(suite, "compute", lambda name, key, dimension, repetitions: one(name, "wall s"))
     monkeypatch.setattr(suite, "corruption_table", lambda tell: [one("share_honest", "share")])
+
+    def over_http(owners: int, key: PrivateKey) -> list[Measurement]:
+        names = [f"round_http_{owners}", f"round_bytes_{owners}", f"owners_{owners}_training"]
+        return [one(name, "wall s") for name in names]
+
+    monkeypatch.setattr(suite, "over_http", over_http)
+    monkeypatch.setattr(suite, "paper_run_over_http", lambda key_bits, in_process: one("paper_run_http_wall", "wall s"))
     names = [m.name for m in run_benchmarks(1024)]
-    assert names == ["paper_run", "paper_run_noise", "metric_evaluation_50", *NAMES, "share_honest", "bytes_train"]
+    assert names == ["paper_run", "paper_run_noise", "metric_evaluation_50", *NAMES, *OVER_HTTP, "share_honest", "bytes_train"]
 
 
 def test_the_table_of_corruption(monkeypatch: pytest.MonkeyPatch) -> None:

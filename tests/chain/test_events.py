@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 from scenario import ETHER, Market
-from web3 import Web3
+from web3 import HTTPProvider, Web3
 from web3.types import RPCEndpoint
 
 from deltaml_core.chain import GanacheProcess, Marketplace, Role, Wallet, connect, to_units
 from deltaml_core.chain import events as kinds
 from deltaml_core.chain.events import Event, MetricRecorded, Registered
 from deltaml_core.chain.marketplace import artifact
-from deltaml_core.chain.stream import Cursor, EventStream, Reorganised
+from deltaml_core.chain.stream import REMEMBERED_BLOCKS, Cursor, EventStream, Reorganised
 
 
 def ask(web3: Web3, method: str, parameters: list[Any]) -> Any:
@@ -65,6 +65,49 @@ def test_a_stream_tells_of_dropped_blocks_and_what_replaced_them(market: Market)
     assert first == Reorganised(dropped[0])
     assert names(rest) == ["instead"]
     assert list(stream.new()) == []
+
+
+def test_a_chain_that_only_lost_blocks_has_none_of_their_events(market: Market) -> None:
+    stream = EventStream(market.contract)
+    assert list(stream.new())
+    snapshot = ask(market.web3, "evm_snapshot", [])
+    before = market.web3.eth.block_number
+    market.node.mine(3)
+    assert list(stream.new()) == []
+    ask(market.web3, "evm_revert", [snapshot])
+    assert list(stream.new()) == [Reorganised(before + 1)]
+    assert (stream.head.number, list(stream.new())) == (before, [])
+
+
+def test_a_stream_that_was_away_for_long_goes_on_where_it_was(market: Market) -> None:
+    stream = EventStream(market.contract)
+    assert list(stream.new())
+    market.node.mine(2 * REMEMBERED_BLOCKS)
+    wallet = Wallet.create()
+    market.node.fund(wallet.address, ETHER)
+    market.contract.register(wallet, Role.DATA_OWNER, "meanwhile")
+    assert names(list(stream.new())) == ["meanwhile"]
+    assert len(stream.cursor.blocks) == REMEMBERED_BLOCKS
+
+
+def test_to_follow_a_chain_takes_a_question_a_look_and_two_more_with_a_block(market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    send = HTTPProvider.make_request
+
+    def counted(provider: HTTPProvider, method: RPCEndpoint, parameters: Any) -> Any:
+        asked.append(method)
+        return send(provider, method, parameters)
+
+    monkeypatch.setattr(HTTPProvider, "make_request", counted)
+    stream = EventStream(Marketplace(connect(market.node.url), market.contract.address))
+    assert list(stream.new())
+    market.node.mine()
+    asked.clear()
+    assert list(stream.new()) == []
+    assert asked == ["eth_getBlockByNumber", "eth_getLogs", "eth_getBlockByNumber"]
+    asked.clear()
+    assert list(stream.new()) == []
+    assert asked == ["eth_getBlockByNumber"]
 
 
 def test_a_reader_that_stops_half_way_sees_everything_again(market: Market) -> None:

@@ -19,11 +19,12 @@ from typing import Any, Self
 from chaos_market import NODES, Place, model_of
 from kill_points import killed
 
+import deltaml_core
 from deltaml_core import cli
 from deltaml_core.chain import GanacheProcess, Marketplace, Status, connect
 from deltaml_core.errors import ChainError
 
-DEADLINE_SECONDS = 150
+DEADLINE_SECONDS = 300
 _LOOK_SECONDS = 0.05
 _LOG_TAIL = 3000
 _STOPPED = (0, cli.EXIT_INTERRUPTED, -signal.SIGTERM)
@@ -40,7 +41,10 @@ class Nursery:
     def __init__(self) -> None:
         """Start it."""
         program = Path(__file__).with_name("nursery.py")
-        self._process = subprocess.Popen([sys.executable, str(program)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
+        same_package = {**os.environ, "PYTHONPATH": str(Path(deltaml_core.__file__).parents[1])}
+        self._process = subprocess.Popen(
+            [sys.executable, str(program)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0, env=same_package
+        )
         self._unread = b""
 
     def __enter__(self) -> Self:

@@ -14,10 +14,12 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import psutil
+from sqlalchemy import Connection
 from web3.eth import Eth
 
 from deltaml_core.store.database import Database
@@ -70,21 +72,8 @@ class Watch:
 
 def watch(watcher: Watch) -> None:
     """Have this process pass its points."""
-    writing = Database.writing
-
-    @contextlib.contextmanager
-    def watched_writing(database: Database) -> Iterator[Any]:
-        what = sys._getframe(2).f_code.co_qualname
-        if what in _BY_THE_CLOCK:
-            with writing(database) as connection:
-                yield connection
-            return
-        watcher.hit(f"before {what}")
-        with writing(database) as connection:
-            yield connection
-        watcher.hit(f"after {what}")
-
-    Database.writing = watched_writing  # type: ignore[method-assign]
+    for name in ("writing", "noting"):
+        setattr(Database, name, _watched(watcher, getattr(Database, name)))
     _around(watcher, HttpTransport, "send")
     _around(watcher, HttpTransport, "acknowledge")
     _around(watcher, Eth, "send_raw_transaction")
@@ -98,6 +87,22 @@ def hits(folder: Path) -> list[str]:
 def killed(folder: Path) -> list[str]:
     """The points at which it was killed, or killed the chain."""
     return _lines(folder / "killed")
+
+
+def _watched(watcher: Watch, writing: Callable[[Database], AbstractContextManager[Connection]]) -> Any:
+    @contextlib.contextmanager
+    def watched_writing(database: Database) -> Iterator[Connection]:
+        what = sys._getframe(2).f_code.co_qualname
+        if what in _BY_THE_CLOCK:
+            with writing(database) as connection:
+                yield connection
+            return
+        watcher.hit(f"before {what}")
+        with writing(database) as connection:
+            yield connection
+        watcher.hit(f"after {what}")
+
+    return watched_writing
 
 
 def _around(watcher: Watch, owner: type, name: str) -> None:

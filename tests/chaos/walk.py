@@ -15,6 +15,7 @@ import shutil
 import sys
 import tempfile
 import time
+import traceback
 from pathlib import Path
 
 from chaos_checks import check
@@ -46,12 +47,17 @@ def walk(kind: Kind, nursery: Nursery, folder: Path, a_run: int, rng: random.Ran
                 shutil.rmtree(place.path)
             except (AssertionError, Unfinished) as error:
                 wrong += 1
-                print(f"WRONG in {place.path}, killed at {fatal}: {error}", flush=True)
+                print(f"WRONG in {place.path}, killed at {fatal}: {error}\n{_where(error)}", flush=True)
             took = time.monotonic() - began
             print(f"{kind.name}: {len(points) - len(left)} of {len(points)} points, {played} runs, {took:.0f} s, {wrong} wrong", flush=True)
     for node, name in sorted(left):
         print(f"{kind.name}: not reached: {node} {name}")
     return not wrong and len(left) <= len(points) // 50
+
+
+def _where(error: BaseException) -> str:
+    """The lines that led to it."""
+    return "".join(traceback.format_tb(error.__traceback__)[-2:])
 
 
 def main() -> int:

@@ -36,7 +36,7 @@ ITERATIONS = 2**10
 ROUNDS = 4
 
 
-def wait_until(condition: Callable[[], Any], what: str, seconds: float = 60) -> None:
+def wait_until(condition: Callable[[], Any], what: str, seconds: float = 400) -> None:
     """Return when the condition is true."""
     deadline = time.monotonic() + seconds
     while not condition():
@@ -64,7 +64,7 @@ class Running:
     def stop(self) -> None:
         """End the node cleanly."""
         self.node.stop()
-        self.thread.join(60)
+        self.thread.join(120)
         assert not self.thread.is_alive(), "the node did not end"
         assert not self.error, self.error
 
@@ -182,7 +182,7 @@ class Market:
     def request(self, number: int = 1) -> Request:
         return self.marketplace.request(number)
 
-    def reaches(self, status: Status, number: int = 1, seconds: float = 60) -> Request:
+    def reaches(self, status: Status, number: int = 1, seconds: float = 400) -> Request:
         """The request, once it has this status."""
         wait_until(lambda: number in self.marketplace.requests() and self.request(number).status is status, f"{status.name}", seconds)
         return self.request(number)

@@ -47,7 +47,7 @@ def test_a_signal_ends_a_node_cleanly(market: Market, home: str, how: signal.Sig
         second = _run("owner", "--home", home, "--data", str(market.file(1)), market=market, DELTAML_PASSWORD=PASSWORD)
         assert (second.returncode, "LeaseError: this identity runs already, as process" in second.stderr) == (1, True)
         node.send_signal(how)
-        _, said = node.communicate(timeout=30)
+        _, said = node.communicate(timeout=120)
     finally:
         node.kill()
         node.wait()
@@ -98,7 +98,7 @@ def test_an_empty_wallet_waits_for_ether(market: Market, ganache: GanacheProcess
     node = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=_environment(market, DELTAML_PASSWORD=PASSWORD))
     assert node.stderr is not None
     try:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 200
         while f"{wallet.address} holds 0 wei" not in node.stderr.readline():
             assert time.monotonic() < deadline
         ganache.fund(wallet.address, 10**18)

@@ -30,7 +30,7 @@ def played(ganache: GanacheProcess, tmp_path_factory: pytest.TempPathFactory) ->
     for number in (1, 2, 3):
         market.start_owner(number)
     market.start_buyer(market.offer(market.terms(rounds=2, key_bits=KEY_BITS, metrics="verifiable", contributions="shapley")))
-    market.reaches(Status.SETTLED, seconds=120)
+    market.reaches(Status.SETTLED, seconds=400)
     market.model()
     wait_until(market.home("aggregator").transcript(1).exists, "the record")
     market.close()

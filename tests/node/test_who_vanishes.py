@@ -30,7 +30,7 @@ def crowd(ganache: GanacheProcess, tmp_path: Path) -> Iterator[Market]:
 
 
 def _accepted_by_all(crowd: Market) -> None:
-    crowd.start_buyer(crowd.offer(crowd.terms(owner_timeout=4), minimum_reward_wei=MINIMUM))
+    crowd.start_buyer(crowd.offer(crowd.terms(owner_timeout=25), minimum_reward_wei=MINIMUM))
     wait_until(lambda: crowd.marketplace.requests() and len(crowd.request().owners) == 4, "everybody's acceptance")
 
 
@@ -50,7 +50,7 @@ def test_an_owner_that_never_comes_is_dropped_and_the_rest_goes_on(crowd: Market
 
 
 def test_an_owner_that_vanishes_amid_the_run_is_dropped(crowd: Market) -> None:
-    terms = crowd.terms(owner_timeout=4, rounds=40)
+    terms = crowd.terms(owner_timeout=25, rounds=40)
     crowd.start_buyer(crowd.offer(terms))
     crowd.reaches(Status.TRAINING)
     mail = crowd.running["aggregator"].node.mail
@@ -73,7 +73,7 @@ def test_with_nobody_left_for_a_part_the_request_fails_at_its_deadline(
 ) -> None:
     for kind in (OwnerNode, AggregatorNode):
         monkeypatch.setattr(kind, "patience_seconds", 0.0)  # nobody leaves it to another
-    crowd.start_buyer(crowd.offer(crowd.terms(owner_timeout=4, rounds=2000), minimum_reward_wei=MINIMUM, validators=validators))
+    crowd.start_buyer(crowd.offer(crowd.terms(owner_timeout=25, rounds=2000), minimum_reward_wei=MINIMUM, validators=validators))
     crowd.reaches(Status.TRAINING)
     for name in gone:
         crowd.stop(name)

@@ -26,8 +26,8 @@ from hypothesis import strategies as st
 from places import CHAIN
 
 from deltaml_core.errors import MessageError
-from deltaml_core.messages import Message, decode, encode
-from deltaml_core.messages.base import KINDS, Digest, Large
+from deltaml_core.messages import FinalModel, Message, MetricAnnounced, SentErrors, SentModel, decode, encode
+from deltaml_core.messages.base import KINDS, Digest, HexSignature, Large
 from deltaml_core.signatures import LocalSigner, SignedMessage, message_digest
 from deltaml_core.store.database import Database
 from deltaml_core.store.mail import Mail
@@ -182,6 +182,7 @@ def test_spoilt_messages_are_refused_or_are_messages(tmp_path: Path) -> None:
 STRATEGIES: dict[Any, st.SearchStrategy[Any]] = {
     str: st.text(max_size=20),
     Digest: st.just("") | st.binary(min_size=32, max_size=32).map(bytes.hex),
+    HexSignature: st.just("") | st.binary(min_size=65, max_size=65).map(bytes.hex),
     bool: st.booleans(),
     int: st.integers(0, 2**53 - 1),
     Large: st.integers(-(2**300), 2**300),
@@ -214,7 +215,14 @@ def wrong_contents(message: Message, stage: Stage) -> list[Message]:
     """Well-formed messages that an honest role must refuse in the place of this one."""
     n = key_pair("paillier", RUN["key_bits"]).public.modulus
     others = sorted(set(stage.roles) - {message.sender, message.recipient})
-    found = [replace(message, request="request-2"), replace(message, sender="stranger"), replace(message, round=message.round + 1000)]
+    found = [replace(message, request="request-2")]
+    delivered = isinstance(message, FinalModel) and message.recipient == "buyer"  # anybody may, for its hash shows it is the one
+    unused = isinstance(message, MetricAnnounced) and message.recipient in stage.trainers  # they make nothing of it
+    told = isinstance(message, SentErrors | SentModel)  # is looked for under its round, and not found
+    if not delivered:
+        found.append(replace(message, sender="stranger"))
+    if not (delivered or unused or told):
+        found.append(replace(message, round=message.round + 1000))
     found += [replace(message, recipient=other) for other in others[:1]]
     for field in fields(message):
         values = getattr(message, field.name)
@@ -243,4 +251,8 @@ def test_roles_refuse_well_formed_but_wrong_messages_and_are_unchanged(metrics: 
             refused += 1
         stage.step()
     assert refused >= 2 * len(stage.delivered)
-    assert stage.finish() == undisturbed(**chosen)
+    found, expected = stage.finish(), undisturbed(**chosen)
+    assert found.model == pytest.approx(expected.model, rel=1e-8)  # a verifiable run's masks and blurs are its own
+    assert [(number, metric.mse) for number, metric in found.history] == [
+        (number, pytest.approx(metric.mse, rel=1e-6)) for number, metric in expected.history
+    ]

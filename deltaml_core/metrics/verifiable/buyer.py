@@ -73,7 +73,8 @@ class VerifiableBuyer:
     def prove_zero(self, asked: ZeroTest) -> list[Message]:
         """Show the randomness of a ciphertext that holds 0. Anything else stays closed, lest the buyer decrypt for others."""
         self._of_a_validator(asked)
-        if (MaskedErrors.kind, asked.sender, asked.evaluation, asked.attempt) not in self._answered:
+        begun = any(key[:3] == (MaskedErrors.kind, asked.sender, asked.round) and asked.evaluation in of for key, of in self._begun.items())
+        if not begun or (MaskedErrors.kind, asked.sender, asked.evaluation, asked.attempt) not in self._answered:
             raise self._party.unexpected(asked, "it has received no products to test")
         ciphertext = self._party.key.check(asked.ciphertext, 1, asked.sender)
         self._once(asked, asked.evaluation, asked.attempt)

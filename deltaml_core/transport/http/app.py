@@ -8,12 +8,13 @@ from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, PlainTextResponse
+from fastapi.responses import PlainTextResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
+from deltaml_core import canonical
 from deltaml_core.errors import RefusedError, SignatureError
 from deltaml_core.transport.http import bodies, documentation
 from deltaml_core.transport.http.metrics import CountingCalls, Metrics
@@ -219,7 +220,7 @@ def _first(errors: Any) -> str:
 
 
 def _fault(words: str, status: int, headers: dict[str, str] | None = None) -> Response:
-    return JSONResponse({"error": words}, status, headers)
+    return Response(canonical.dump({"error": words}), status, headers, "application/json")  # ASCII: words may quote what UTF-8 cannot hold
 
 
 async def _refused(_: Request, error: Exception) -> Response:

@@ -58,6 +58,7 @@ class Relay:
         self._mail = mail
         self._participants = participants
         self._registered = registered
+        self._members: dict[str, frozenset[str]] = {}  # nobody joins or leaves a training that is under way
         self._waiting: dict[str, set[asyncio.Event]] = {}
         self._speaking: set[str] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -90,9 +91,12 @@ class Relay:
         Raises:
             RefusedError: the training is not known here (404), or the caller takes no part in it (403).
         """
-        members = await self._in_thread(self._node_threads, partial(self._participants, request))
+        members = self._members.get(request)
         if members is None:
-            raise RefusedError("this training request is not known here; if it is new, try again later", 404)
+            members = await self._in_thread(self._node_threads, partial(self._participants, request))
+            if members is None:
+                raise RefusedError("this training request is not known here; if it is new, try again later", 404)
+            self._members[request] = members
         if sender not in members:
             raise RefusedError("you take no part in this training request", 403)
         return members
@@ -155,19 +159,20 @@ class Relay:
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + min(wait, LONGEST_WAIT)
-        if after:
-            await self.in_thread(partial(self._mail.taken_up_to, recipient, after))
         with self._listening(recipient) as arrived:
             while True:
                 arrived.clear()
-                answer, some = await self.in_thread(partial(self._batch, recipient))
+                answer, some = await self.in_thread(partial(self._batch, recipient, after))
+                after = 0
                 if some or self._loop is None or loop.time() >= deadline:
                     return answer
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout_at(deadline):
                         await arrived.wait()
 
-    def _batch(self, recipient: str) -> tuple[bytes, bool]:
+    def _batch(self, recipient: str, taken: int) -> tuple[bytes, bool]:
+        if taken:
+            self._mail.taken_up_to(recipient, taken)
         batch = self._mail.batch(recipient, ANSWER_BYTES)
         deliveries = [{"number": kept.number, "envelope": kept.body.decode("ascii")} for kept in batch]
         return json.dumps({"messages": deliveries}, separators=(",", ":")).encode("ascii"), bool(deliveries)
