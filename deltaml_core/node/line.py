@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-import random
+import secrets
 import threading
 from collections.abc import Callable, Collection
 
@@ -94,7 +94,7 @@ class Line:
                 except (TransportError, ChainError) as error:
                     if not self._closed.is_set():
                         log.info("waits %.1f s for %s: %s", pause, self._peer, error)
-                        self._closed.wait(pause * random.uniform(0.5, 1.0))
+                        self._closed.wait(pause * (0.5 + secrets.randbelow(1000) / 2000))
                         pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
         except BaseException as error:  # the node ends with it: see `Node.run`
             self._fail(error)

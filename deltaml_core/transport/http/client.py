@@ -194,7 +194,7 @@ class HttpTransport:
                     return answer
                 fault = self._fault(answer)
             left = deadline - time.monotonic()
-            if left <= 0 or self._closed.wait(min(left, pause * _RANDOM.uniform(0.5, 1.0))):
+            if left <= 0 or self._closed.wait(min(left, pause * (1 + secrets.randbelow(1001) / 1000) / 2)):
                 raise TransportError(f"{self.url} cannot be reached: {fault}")
             pause = min(2 * pause, _LONGEST_PAUSE)
 
@@ -277,9 +277,6 @@ class HttpTransport:
         for connection in self._sockets:
             with contextlib.suppress(OSError):  # ended already
                 socket.socket.shutdown(connection, socket.SHUT_RDWR)  # SSLSocket's own would spoil the other thread's read
-
-
-_RANDOM = secrets.SystemRandom()
 
 
 def _check_url(url: str, insecure: bool) -> bool:
