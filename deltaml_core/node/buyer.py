@@ -17,7 +17,7 @@ from deltaml_core.chain.events import RequestCreated
 from deltaml_core.chain.result import check_key_length, proof_hash
 from deltaml_core.chain.types import MetricsKind, Request, Role, Status, Terms, modulus_hash
 from deltaml_core.chain.wallet import SCRYPT_ITERATIONS, Wallet
-from deltaml_core.errors import ContractError, InsufficientFundsError, NodeError
+from deltaml_core.errors import ContractError, NodeError
 from deltaml_core.messages import FinalModel, Message
 from deltaml_core.node.base import Identity, Node
 from deltaml_core.node.lines import Connect, Lines
@@ -82,8 +82,6 @@ class BuyerNode(Node):
         document = RequestDocument.from_json(prepared)
         try:
             receipt = self.journal.once(name, lambda wallet: self._create(wallet, offer, document))
-        except InsufficientFundsError:
-            raise
         except ContractError as error:
             if error.name == "NotRegistered":  # the aggregator is not there yet
                 raise

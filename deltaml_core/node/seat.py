@@ -88,13 +88,13 @@ class Seat:
                 continue
             self._prepare(message, kept.digest, kept.number)
             self._randomness.begin(kept.digest)
-            refused = None
             try:
+                # Refused ones too: some refusals are part of what a role is (`transport.base.Role`). One may be taken now, where it
+                # was refused for what the role did not know yet: a model that came before its settlement.
                 self.role.handle(message)
-            except _REFUSALS as error:  # some refusals are part of what a role is (`transport.base.Role`)
-                refused = str(error)
-            if (refused is None) != (kept.fault is None):
-                raise MessageError(f"a message that was {_verdict(kept.fault)} before is {_verdict(refused)} now", kept.sender)
+            except _REFUSALS as error:
+                if kept.fault is None:
+                    raise MessageError(f"a message that was handled before is refused now: {error}", kept.sender) from error
         self.say(opening)
 
     def say(self, messages: Sequence[Message]) -> None:
@@ -132,7 +132,3 @@ class Seat:
         log.debug("handled %s", message.kind, extra={"request": self.request, "kind": message.kind, "round": message.round})
         answers = [self._complete(replace(answer, answers=digest.hex())) for answer in said]
         return [(SignedMessage.of(answer, self._signer), answer) for answer in answers], None
-
-
-def _verdict(fault: str | None) -> str:
-    return "handled" if fault is None else f"refused ({fault})"
