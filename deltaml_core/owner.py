@@ -6,6 +6,7 @@ the buyer is shown sums only.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Sequence
 from fractions import Fraction
 from typing import ClassVar
@@ -40,11 +41,13 @@ from deltaml_core.messages import (
 from deltaml_core.metrics import validator_part
 from deltaml_core.models import AffineMap
 from deltaml_core.party import Party
+from deltaml_core.recent import Recent
 from deltaml_core.refresh import draw_masks
 from deltaml_core.releases import Releases
 from deltaml_core.schedule import MAXIMUM_PARTIES, Kind, final_scale, measurements, most_measurements, rests_on
 from deltaml_core.schemes.base import LinearMap
-from deltaml_core.statistics import Dataset, Statistics
+from deltaml_core.schemes.levelling import public_matrix
+from deltaml_core.statistics import Source, Statistics
 from deltaml_core.told import Told, tell_errors, tell_model
 from deltaml_core.transcript import ciphertexts_hash
 
@@ -110,13 +113,14 @@ class Trainer(_Owner):
 
     leaves_no_trace: ClassVar[tuple[type[Message], ...]] = (Train, AskMasks, TrainAlone, MetricAnnounced)
 
-    def __init__(self, party: Party, dataset: Dataset, validators: Collection[str] = ()) -> None:
+    def __init__(self, party: Party, dataset: Source, validators: Collection[str] = (), *, statistics: Statistics | None = None) -> None:
         """Scan the data once and check that training on it stays within the terms' bounds.
 
         Args:
             party: the seat.
             dataset: the rows.
             validators: who is told which models were sent to be compared.
+            statistics: what to train on instead of what the rows give (`privacy.Release.for_training`).
 
         Raises:
             RequirementsError: the data does not match the request.
@@ -124,14 +128,17 @@ class Trainer(_Owner):
             ScaleBudgetError: the key is too small for the terms.
         """
         terms = party.terms
-        self._statistics = Statistics.of(dataset.select(terms.requirements))
+        if statistics is None:
+            statistics = dataset.select(terms.requirements).statistics()
+            terms.objective.check(statistics)
+        self._statistics = terms.objective.prepare(statistics)
         super().__init__(party, self._statistics.rows)
         self._scales = {step.round: step.scale for step in party.steps if step.kind is Kind.TRAIN}
-        self._update = models.local_steps(self._statistics, terms.step, terms.local_steps)
+        self._update = terms.objective.update(self._statistics, terms.step, terms.local_steps)
         if np.linalg.norm(self._update.v) > terms.update_bound * (1 + _ROUNDING):
             raise TermsError("this data's update exceeds the bound that follows from the terms' ranges")
         self._validators = tuple(validators) if terms.metrics == "verifiable" else ()
-        self._prepared: dict[int, tuple[AffineMap, LinearMap]] = {}
+        self._prepared: Recent[int, tuple[AffineMap, LinearMap]] = Recent(1)
 
     def handle(self, message: Message) -> list[Message]:
         """Answer a message; metrics are only noted. What validators are told comes first.
@@ -163,13 +170,12 @@ class Trainer(_Owner):
             raise self._party.unexpected(asked, f"a scale of {asked.scale} bits is not on the schedule")
         if not 1 <= asked.trainers <= MAXIMUM_PARTIES:
             raise MessageError(f"{asked.trainers} trainers are not between 1 and {MAXIMUM_PARTIES}", asked.sender)
-        if asked.trainers not in self._prepared:
-            self._prepared[asked.trainers] = self._prepare(self._update, asked.trainers)
-        scale, weights = self._apply(asked, *self._prepared[asked.trainers])
+        prepared = self._prepared.get(asked.trainers, lambda: self._prepare(self._update, asked.trainers))
+        scale, weights = self._apply(asked, *prepared)
         return self._party.say(Update, asked.sender, asked.round, scale=scale, trainers=asked.trainers, weights=weights)
 
     def _train_alone(self, asked: TrainAlone) -> SoloModel:
-        terms, key = self._party.terms, self._party.key
+        terms, key = self._party.terms, self._party.sending_key
         if (asked.round, asked.scale) != (terms.rounds, terms.base_scale) or asked.rows < self._statistics.rows:
             raise self._party.unexpected(asked, "its round, scale or number of rows cannot be right")
         scale, weights = self._apply(asked, *self._prepare(models.power(self._update, terms.rounds), 1))
@@ -179,11 +185,13 @@ class Trainer(_Owner):
 
     def _prepare(self, update: AffineMap, trainers: int) -> tuple[AffineMap, LinearMap]:
         share = AffineMap(update.M / trainers, update.v / trainers)
-        matrix = [fixedpoint.encode_array(row, self._party.terms.map_bits) for row in share.M]
-        return share, self._party.key.prepare(matrix)
+        bits, d = self._party.terms.map_bits, self._party.terms.weights
+        matrix = [fixedpoint.encode_array(row, bits) for row in share.M]
+        scale = 2.0**bits / (trainers * math.sqrt(d))  # |M|_2 <= 1, so the squares of M's d**2 entries sum to d at most
+        return share, self._party.key.prepare(matrix, public_matrix([[scale] * d] * d))
 
     def _apply(self, asked: Train | TrainAlone, share: AffineMap, linear: LinearMap) -> tuple[int, tuple[int, ...]]:
-        terms, key = self._party.terms, self._party.key
+        terms, key = self._party.terms, self._party.sending_key
         weights = key.check(asked.weights, terms.weights, asked.sender)
         if isinstance(asked, TrainAlone) or asked.round == 1:
             self._check_initial(asked)
@@ -203,11 +211,12 @@ class Validator(_Owner):
     def __init__(
         self,
         party: Party,
-        dataset: Dataset,
+        dataset: Source,
         releases: Releases | None = None,
         *,
         validators: Sequence[str],
         trainers: Sequence[str],
+        statistics: Statistics | None = None,
     ) -> None:
         """Check the data against the terms.
 
@@ -217,16 +226,20 @@ class Validator(_Owner):
             releases: what was opened of them before; by default nothing.
             validators: all who measure, as the contract dealt them.
             trainers: all who train, in the contract's order.
+            statistics: what to measure on instead of the rows (`privacy.Release.for_measuring`).
 
         Raises:
             RequirementsError: the data does not match the request.
+            TermsError: these statistics cannot take the rows' place in the terms' measurement.
             ScaleBudgetError: the key is too small for the terms.
         """
-        dataset = dataset.select(party.terms.requirements)
-        super().__init__(party, dataset.rows)
+        rows = dataset.select(party.terms.requirements)
+        if statistics is None and party.terms.objective.classifies:
+            party.terms.objective.check(rows.statistics())
+        super().__init__(party, rows.rows)
         self._due = measurements(party.terms, party.steps)
         self._most = most_measurements(party.terms)
-        self._metrics = validator_part(party, dataset)
+        self._metrics = validator_part(party, rows, statistics)
         self._asked: dict[int, Evaluate] = {}
         self._evaluated: dict[int, bytes] = {}
         self._history: dict[int, Measurement] = {}
@@ -387,6 +400,7 @@ class Validator(_Owner):
         for name, (claimed, found) in claims.items():
             if claimed != found:
                 raise MetricError(f"the proposed result's {name} does not follow from the measurements", proposed.sender)
+        self._metrics.stand(proposed.sender)
         self.approved = proposed
         return self._party.say(ApproveResult, proposed.sender, proposed.round, weights_hash=proposed.weights_hash)
 

@@ -34,6 +34,65 @@ class Payouts:
     refund_wei: int
 
 
+VALIDATORS_OF_TEN = 3
+"""The contract deals so many of ten owners the validator's role, one at least (T§7.2)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """Who would get what in wei, each group together, if the error fell by a share of `improvement` (0 to 1)."""
+
+    improvement: float
+    trainers_wei: int
+    validators_wei: int
+    aggregator_wei: int
+    refund_wei: int
+
+
+def outcomes(
+    escrow_wei: int,
+    owners: int,
+    improvements: Sequence[float],
+    *,
+    minimum_wei: int = 0,
+    shares_bps: tuple[int, int, int] = (7000, 2000, 1000),
+) -> list[Outcome]:
+    """What a request would cost its buyer, for several improvements; how trainers share does not matter for that.
+
+    Args:
+        escrow_wei: what the buyer would lock.
+        owners: how many take part, 2 at least.
+        improvements: shares of one by which the error might fall.
+        minimum_wei: minimum reward of every owner.
+        shares_bps: as in `split_escrow`.
+
+    Raises:
+        TermsError: as in `split_escrow`.
+    """
+    validators = max(1, VALIDATORS_OF_TEN * owners // 10)
+    found = []
+    for share in improvements:
+        paid = split_escrow(
+            escrow_wei=escrow_wei,
+            initial=ONE,
+            final=ONE - round(share * ONE),
+            gains=[1] * (owners - validators),
+            validators=validators,
+            minimum_wei=minimum_wei,
+            shares_bps=shares_bps,
+        )
+        found.append(
+            Outcome(
+                improvement=share,
+                trainers_wei=sum(paid.trainers_wei),
+                validators_wei=sum(paid.validators_wei),
+                aggregator_wei=paid.aggregator_wei,
+                refund_wei=paid.refund_wei,
+            )
+        )
+    return found
+
+
 def improvement(initial: int, final: int) -> int:
     """`max(0, (initial - final) / initial)` with 18 decimals, rounded down; 0 when `initial` is 0."""
     if initial == 0 or final >= initial:

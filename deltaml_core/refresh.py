@@ -57,8 +57,8 @@ def draw_masks(party: Party, asked: AskMasks, *, trains: bool) -> Masks:
         raise party.unexpected(asked, f"a refresh at {asked.scale} bits is not on the schedule")
     count, drop = party.terms.weights, asked.scale - party.terms.base_scale
     draw = party.randomness.randbits
-    high = party.key.encrypt([draw(high_mask_bits(party.terms, asked.scale)) for _ in range(count)])
-    low = party.key.encrypt([draw(drop) for _ in range(count)]) if trains else ()
+    high = party.sending_key.encrypt([draw(high_mask_bits(party.terms, asked.scale)) for _ in range(count)])
+    low = party.sending_key.encrypt([draw(drop) for _ in range(count)]) if trains else ()
     return party.say(Masks, asked.sender, asked.round, high=high, low=low)
 
 
@@ -118,10 +118,11 @@ class MaskedRefresh:
     def _have_opened(self) -> list[Message]:
         count, key, slots = self._party.terms.weights, self._party.key, self._slots
         drop = self._scale - self._party.terms.base_scale
-        masked = key.add(self._weights, key.scale(self._high, [1 << drop] * count))
+        low = self._weights
         for trainer in self._trainers:
-            masked = key.add(masked, self._masks[trainer].low)
-        joined = key.combine(key.prepare(slots.join_rows(_identity(count))), masked)
+            low = key.add(low, self._masks[trainer].low)
+        masked = slots.join_rows([[*row, *(entry << drop for entry in row)] for row in _identity(count)])
+        joined = key.combine(key.prepare(masked), low + self._high)
         positive = key.shift(joined, slots.join_all([slots.offset] * count))
         self._packed = key.rerandomise_from(self._blinding("refresh", self._number), positive)
         return [self._party.say(OpenMasked, self._party.buyer, self._number, scale=self._scale, packed=self._packed)]

@@ -13,6 +13,9 @@ from deltaml_core.errors import ReleasesSpentError
 TOTAL_RELEASES = 10_000
 """Numbers opened in all from one data set."""
 
+KNOWN_OF_A_TRAINING = 2
+"""Numbers that a training opens of a validator's data set at weights the buyer knows: of the initial and of the final model."""
+
 
 @dataclass
 class Releases:
@@ -39,15 +42,21 @@ class Releases:
         Raises:
             ReleasesSpentError: the limit would be passed; nothing is counted.
         """
+        if fault := self.fault(numbers, known=known, weights=weights):
+            raise ReleasesSpentError(fault)
+        self.known += numbers if known else 0
+        self.total += numbers
+
+    def fault(self, numbers: int, *, known: bool, weights: int) -> str | None:
+        """Why these numbers may not be opened any more; arguments as in `spend`, which counts them."""
         if known and self.known + numbers > weights:
-            raise ReleasesSpentError(
+            return (
                 f"this data set has been measured {self.known} times at models its buyers know; more than {weights} times would tell "
                 f"its {weights} statistics: offer other rows"
             )
         if self.total + numbers > self.limit:
-            raise ReleasesSpentError(f"{self.total} errors of this data set were opened, and {self.limit} is its limit: offer other rows")
-        self.known += numbers if known else 0
-        self.total += numbers
+            return f"{self.total} errors of this data set were opened, and {self.limit} is its limit: offer other rows"
+        return None
 
 
 @dataclass

@@ -16,10 +16,12 @@ import hashlib
 import re
 import secrets
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol, Self
 
+from coincurve import PrivateKey
 from eth_keys.constants import SECPK1_N
-from eth_keys.datatypes import PrivateKey, Signature
+from eth_keys.datatypes import PublicKey, Signature
 from eth_keys.exceptions import BadSignature
 from eth_utils.crypto import keccak
 from eth_utils.exceptions import ValidationError
@@ -53,7 +55,7 @@ class LocalSigner:
     def __init__(self) -> None:
         """A new key from the system's randomness."""
         self._key = PrivateKey(secrets.token_bytes(32))
-        self._address = self._key.public_key.to_checksum_address()
+        self._address = _address_of(self._key.public_key.format(compressed=False)[1:])
 
     def __repr__(self) -> str:
         return f"LocalSigner({self._address})"
@@ -72,7 +74,7 @@ class LocalSigner:
         return self._sign(text_hash(text.encode("utf-8")))
 
     def _sign(self, hashed: bytes) -> bytes:
-        signature = self._key.sign_msg_hash(hashed).to_bytes()
+        signature = self._key.sign_recoverable(hashed, hasher=None)
         return signature[:-1] + bytes([signature[-1] + 27])
 
 
@@ -119,9 +121,14 @@ def _recover(hashed: bytes, signature: bytes) -> str:
         raise SignatureError("a signature has the lower of the two possible s")
     try:
         parsed = Signature(signature[:-1] + bytes([signature[-1] - 27]))
-        return parsed.recover_public_key_from_msg_hash(hashed).to_checksum_address()
+        return _address_of(parsed.recover_public_key_from_msg_hash(hashed).to_bytes())
     except (BadSignature, ValidationError) as error:
         raise SignatureError(f"no key has made this signature: {error}") from error
+
+
+@lru_cache(maxsize=1024)
+def _address_of(public_key: bytes) -> str:
+    return PublicKey(public_key).to_checksum_address()
 
 
 def verify(message: bytes, signature: bytes) -> str:

@@ -15,16 +15,16 @@ from deltaml_core import canonical
 from deltaml_core.contributions import RULES
 from deltaml_core.errors import TermsError
 from deltaml_core.fixedpoint import bits_for
-from deltaml_core.models import MODELS
+from deltaml_core.objectives import MODELS, Objective
 from deltaml_core.schemes import SCHEMES
 from deltaml_core.statistics import Column, Requirements
 
 METRICS = ("verifiable", "noise")
 
-_MAP_BITS = 32
-"""Fractional bits of an update's matrix on well-scaled data: the paper's final MSE is then right to 1e-6 (absolute)."""
-_RESOLUTION_BITS = 48
-"""A refresh rounds predictions to about 2**-48 of the target's range."""
+_MAP_BITS = 28
+"""Fractional bits of an update's matrix on well-scaled data: they leave the paper's final MSE an error of 7e-5, which its blur hides."""
+_RESOLUTION_BITS = 36
+"""A refresh rounds predictions to about 2**-36 of the target's range."""
 _MAXIMUM_EXTRA_BITS = 96
 MAXIMUM_OWNER_TIMEOUT = 30 * 24 * 3600
 MAXIMUM_ROUNDS = 100_000
@@ -37,7 +37,7 @@ class TrainingTerms:
 
     Attributes:
         requirements: the columns, their order and ranges.
-        model: kind of model, one of `models.MODELS`.
+        model: kind of model, one of `objectives.MODELS`.
         rounds: number of rounds, at least 1.
         step: length of a gradient step, positive.
         local_steps: gradient steps an owner takes in one round, at least 1.
@@ -48,6 +48,7 @@ class TrainingTerms:
             joins by more than a third is left out from there on; costs a Gram matrix a round, and needs `metrics="verifiable"`.
         scheme: encryption, one of `schemes.SCHEMES`.
         key_bits: length of the buyer's modulus.
+        penalty: of large weights, beside the mean loss (`objectives.Objective`); 0 for a linear model.
         owner_timeout: seconds that an owner's answer is waited for before the run goes on without it; at most 30 days.
     """
 
@@ -63,6 +64,7 @@ class TrainingTerms:
     scheme: str = "paillier"
     key_bits: int = 2048
     owner_timeout: int = 300
+    penalty: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant.
@@ -99,6 +101,8 @@ class TrainingTerms:
                 raise TermsError(f"the range of {column.name!r} must be finite and in order, not [{column.low}, {column.high}]")
 
         self._check_requirements()
+        if self.objective.classifies and self.metrics != "verifiable":
+            raise TermsError('a logistic model is measured with metrics="verifiable" only')
         try:
             bounded = self.residual_bound < 1e150 and self.base_scale + self.map_bits + self.row_bits > 0
         except OverflowError:
@@ -113,6 +117,7 @@ class TrainingTerms:
         minimum = self.requirements.minimum_rows
         if isinstance(minimum, bool) or not isinstance(minimum, int) or minimum < 1:
             raise TermsError(f"minimum_rows must be a whole number of at least 1, not {minimum!r}")
+        self.requirements.preprocessing.check(names)
 
     @cached_property
     def weights(self) -> int:
@@ -120,10 +125,19 @@ class TrainingTerms:
         return len(self.requirements.features) + 1
 
     @cached_property
+    def objective(self) -> Objective:
+        """What is minimised."""
+        return Objective(self.model, self.penalty)
+
+    @cached_property
+    def target(self) -> Column:
+        """The target as it is trained on and measured: the declared one, or centred labels."""
+        return self.objective.target(self.requirements.target)
+
+    @cached_property
     def target_range(self) -> float:
         """Width of the target as declared; 1 when it is declared to be one value."""
-        target = self.requirements.target
-        return target.high - target.low or target.magnitude or 1.0
+        return self.target.high - self.target.low or self.target.magnitude or 1.0
 
     # --- bounds that hold for every owner that keeps to the terms ---
 
@@ -135,7 +149,7 @@ class TrainingTerms:
     @cached_property
     def update_bound(self) -> float:
         """`|v|_2` of an owner's map is at most this: N steps of `step * |X'y| / m`, none of them stretched by M."""
-        return self.local_steps * self.step * self.row_norm * max(self.requirements.target.magnitude, 1e-300)
+        return self.local_steps * self.step * self.objective.slope * self.row_norm * max(self.target.magnitude, 1e-300)
 
     @cached_property
     def weight_bound(self) -> float:
@@ -145,12 +159,12 @@ class TrainingTerms:
     @cached_property
     def residual_bound(self) -> float:
         """`|y - x.w|` is at most this."""
-        return self.requirements.target.magnitude + self.row_norm * self.weight_bound
+        return self.target.magnitude + self.row_norm * self.weight_bound
 
     @cached_property
     def error_bound(self) -> float:
         """No root mean square error beyond this is opened: that of predictions a whole range off the target's largest value."""
-        return self.requirements.target.magnitude + self.target_range
+        return self.target.magnitude + self.target_range
 
     # --- fixed-point scales ---
 
@@ -166,7 +180,7 @@ class TrainingTerms:
         A target far from zero, features above 1 or well below it make some weights or products large beside others: the
         rounding of M must stay small beside the smallest.
         """
-        offset = bits_for(self.requirements.target.magnitude / (2 * self.target_range))
+        offset = bits_for(self.target.magnitude / (2 * self.target_range))
         large = bits_for(self.row_norm / math.sqrt(2))
         small = bits_for(1 / (16 * self._smallest_magnitude))
         return _MAP_BITS + min(_MAXIMUM_EXTRA_BITS, offset + large + small)
@@ -184,6 +198,8 @@ class TrainingTerms:
 # --- the document a request carries on chain ---
 
 _VERSION = 1
+_UNSTATED = {"penalty": 0.0}
+"""Terms that came later: a document leaves them out where they change nothing, and is the same as before."""
 
 
 @dataclass(frozen=True)
@@ -203,7 +219,9 @@ class RequestDocument:
     def to_json(self) -> str:
         """Canonical JSON: keys in order, no white space."""
         proof = [format(root, "x") for root in self.proof]
-        content = {"version": _VERSION, "modulus": format(self.modulus, "x"), "proof": proof, "terms": asdict(self.terms)}
+        terms = {name: value for name, value in asdict(self.terms).items() if name not in _UNSTATED or value != _UNSTATED[name]}
+        terms["requirements"] = self.terms.requirements.content()
+        content = {"version": _VERSION, "modulus": format(self.modulus, "x"), "proof": proof, "terms": terms}
         return json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
     @classmethod
@@ -218,9 +236,7 @@ class RequestDocument:
             if content["version"] != _VERSION:
                 raise TermsError(f"the request's document has version {content['version']!r}, not {_VERSION}")
             stated = dict(content["terms"])
-            requirements = stated.pop("requirements")
-            columns = tuple(Column(**column) for column in requirements["features"])
-            required = Requirements(columns, Column(**requirements["target"]), requirements["minimum_rows"])
+            required = Requirements.of_content(stated.pop("requirements"))
             proof = tuple(int(root, 16) for root in content["proof"])
             return cls(TrainingTerms(requirements=required, **stated), int(content["modulus"], 16), proof)
         except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:

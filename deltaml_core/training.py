@@ -1,41 +1,31 @@
-"""One whole training in one process: every role with its own objects, talking through a local transport.
-
-`train` is the library's front door. `Session` is what it and the in-process market run: it seats the roles and lets the
-messages flow.
-"""
+"""A whole training in one process: `train` is the library's front door."""
 
 from __future__ import annotations
 
-import random
-import secrets
 import time
-import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from numbers import Integral
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, TypedDict, Unpack, overload
 
 import numpy as np
 import numpy.typing as npt
 
-from deltaml_core import contributions as contribution_rules
-from deltaml_core import schemes
-from deltaml_core.aggregator import Aggregator
-from deltaml_core.buyer import ModelBuyer, initial_weights
-from deltaml_core.errors import DataError, DivergentStepError, InsecureKeyWarning, MessageError, NoiseMetricWarning, TermsError
-from deltaml_core.measurement import Metric
-from deltaml_core.owner import Trainer, Validator
-from deltaml_core.party import Party
-from deltaml_core.schemes.base import PrivateKey
-from deltaml_core.signatures import LocalSigner, Signer
-from deltaml_core.statistics import Array, Column, Dataset, Requirements
-from deltaml_core.terms import RequestDocument, TrainingTerms
-from deltaml_core.transcript import Header, Transcript
-from deltaml_core.transport.local import LocalTransport
+from deltaml_core import pooled, schemes
+from deltaml_core.dealing import deal_validators
+from deltaml_core.errors import DataError, TermsError
+from deltaml_core.learning import Owners, Way
+from deltaml_core.objectives import Objective
+from deltaml_core.privacy import Guarantee, Release
+from deltaml_core.session import OnRound
+from deltaml_core.splitting import hold_out
+from deltaml_core.standardisation import secure_moments
+from deltaml_core.statistics import Array, Column, Dataset, Requirements, Statistics
+from deltaml_core.terms import TrainingTerms
+from deltaml_core.transcript import Transcript
+from deltaml_core.updates import UpdatesResult, train_updates
 
-VALIDATORS_SHARE = 0.3
-SECURE_KEY_BITS = 2048
-
-OnRound = Callable[[int, float], None]
+DEFAULT_PENALTY = 0.01
+"""Of ridge regression."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +42,9 @@ class TrainingResult:
         roles: "trainer" or "validator" by the shard's index.
         cpu_seconds: of all roles together, keys included, in this process; what worker processes did (`compute.py`) is not in it.
         wall_seconds: from call to return.
-        transcript: every message of the run, signed; `deltaml audit` replays it.
+        transcript: every message of the run, signed; `deltaml audit` replays it. None where nothing was proven.
         contribution_errors: the standard error of each share: 0, unless more than 15 trainers made sampling necessary.
+        mse_test: mean squared error on the rows held out at every owner, measured once after the training; None where none were.
     """
 
     coef_: Array
@@ -65,17 +56,59 @@ class TrainingResult:
     roles: dict[int, str]
     cpu_seconds: float
     wall_seconds: float
-    transcript: Transcript
+    transcript: Transcript | None
     contribution_errors: dict[int, float]
+    mse_test: float | None = None
+
+
+class TrainOptions(TypedDict, total=False):
+    """What `train` takes besides `shards`, `model` and `privacy`, which decide what it returns."""
+
+    validators: Sequence[int] | None
+    rounds: int
+    step: float | None
+    local_steps: int
+    key_bits: int
+    scheme: str
+    metrics: str
+    evaluate_every: int
+    contributions: str
+    robust: bool
+    seed: int | None
+    penalty: float | None
+    solver: str
+    standardise: bool
+    test_share: float
+    on_round: OnRound | None
+    sigmoid: str
+    parties: Sequence[str]
+    epsilon: float | None
+    delta: float
+
+
+@overload
+def train(
+    shards: Sequence[tuple[npt.ArrayLike, npt.ArrayLike]],
+    *,
+    privacy: Literal["model"] = ...,
+    model: str = ...,
+    **options: Unpack[TrainOptions],
+) -> TrainingResult: ...
+
+
+@overload
+def train(
+    shards: Sequence[tuple[npt.ArrayLike, npt.ArrayLike]], *, privacy: Literal["updates"], model: object, **options: Unpack[TrainOptions]
+) -> UpdatesResult: ...
 
 
 def train(
     shards: Sequence[tuple[npt.ArrayLike, npt.ArrayLike]],
     *,
     validators: Sequence[int] | None = None,
-    model: str = "linear",
+    model: object = "linear",
     rounds: int = 100,
-    step: float = 1.5,
+    step: float | None = 1.5,
     local_steps: int = 1,
     key_bits: int = 2048,
     scheme: str = "paillier",
@@ -84,212 +117,169 @@ def train(
     contributions: str = "shapley",
     robust: bool = False,
     seed: int | None = None,
+    penalty: float | None = None,
+    solver: str = "descent",
+    standardise: bool = False,
+    test_share: float = 0.0,
     on_round: OnRound | None = None,
-) -> TrainingResult:
+    epsilon: float | None = None,
+    delta: float = 1e-5,
+    sigmoid: str = "linear",
+    parties: Sequence[str] = (),
+    privacy: str = "model",
+) -> TrainingResult | UpdatesResult:
     """Train a model over several owners' data that none of them shows.
 
     Args:
         shards: each owner's `(X, y)`: X of shape (m, d - 1) without an intercept column, y of shape (m,). The declared ranges,
             which on a market the request states, are taken from all shards together.
         validators: indices of the owners that measure instead of training; by default 30 %, at least one, drawn at random.
-        model: kind of model, "linear".
+        model: kind of model, "linear", "ridge" or "logistic" (`objectives.py`); with `privacy="updates"` an unfitted estimator or a
+            `LocalModel` (`updates.train_updates`).
         rounds: rounds of training.
-        step: length of a gradient step.
+        step: length of a gradient step; None takes half of the longest that is stable for every trainer, which they then tell.
         local_steps: gradient steps an owner takes in a round; costs nothing extra.
         key_bits: length of the Paillier modulus.
-        scheme: "paillier", or "plain" for the same integers without encryption.
+        scheme: "paillier", or "plain" for the same integers without encryption. "ckks" and "mpc" (secret sharing) trust everybody to
+            follow the protocol: nothing is proven, `metrics` and `key_bits` do not count, and they need an extra (docs/schemes.md).
         metrics: how errors are measured, "noise".
         evaluate_every: rounds between measurements; the first and last are always measured.
         contributions: how shares are found, "leave_one_out".
         robust: leave out a trainer whose update raises the error of every coalition it joins by more than a third; costs a Gram
             matrix a round, and needs `metrics="verifiable"`.
-        seed: fixes the draw of validators, and nothing else: keys and masks are never drawn from it.
+        seed: fixes the draw of validators and of the test rows, and nothing else: keys and masks are never drawn from it.
+        penalty: of large weights (`objectives.Objective`); by default 0.01 for ridge regression, else 0.
+        solver: "descent", or "normal_equations": one exchange, after which the buyer knows the trainers' pooled X'X and X'y as well,
+            with no proofs and no contributions (`pooled.py`).
+        standardise: train on features in units of their own spread, from pooled moments (`standardisation.py`), which everybody then
+            knows; the weights returned are for features as they are.
+        test_share: share of every owner's rows held out, and measured once after the training.
         on_round: called with (round, mse) after every measurement.
+        epsilon: every owner, validators included, adds noise to its statistics before anything else, so that the whole training is
+            (epsilon, delta) differentially private for each row replaced by another within the declared ranges (`privacy.py`,
+            docs/privacy.md); None adds none. Errors are then those of the noisy statistics.
+        delta: goes with epsilon.
+        sigmoid: what stands for the logistic function, "linear", or "cubic" for schemes that multiply ("ckks", "mpc", "plain"); its
+            errors are mean squared differences between the labels 0 and 1 and the cubic, and it is semi-honest under any scheme.
+        parties: with `scheme="mpc"`, where computing parties that run elsewhere are reached, "host:port" each, their token in
+            `DELTAML_MPC_TOKEN`; by default three are started on this machine.
+        privacy: "model" trains an encrypted model that no owner sees; "updates" trains a visible one of any kind and encrypts what each
+            owner adds to it. That one has its own settings (`updates.train_updates`); `step`, `metrics`, `contributions`, `robust`,
+            `penalty`, `solver`, `standardise` and `test_share` are not among them, nor `sigmoid`, `parties` and `epsilon`.
 
     Returns:
-        A `TrainingResult`.
+        A `TrainingResult`, or with `privacy="updates"` an `UpdatesResult`.
 
     Raises:
         DataError: shards that do not fit together, or values that are not finite numbers.
         TermsError: terms out of range, or nobody left to train or to validate.
         DivergentStepError: the step is too long for a trainer's data; it carries the largest stable step.
         ScaleBudgetError: the key is too small for the rounds asked.
+        MissingExtraError: the scheme, or epsilon, needs a package that is not installed.
+        ComputingPartyError: with `scheme="mpc"`, a party cannot be reached or ended.
+        PrivacyError: an epsilon or delta that cannot be meant, or that a shard has too many rows for.
 
     Warns:
         NoiseMetricWarning: with `metrics="noise"`.
+        VisibleModelWarning: with `privacy="updates"`.
         InsecureKeyWarning: for a Paillier key below 2048 bits.
+        SemiHonestSchemeWarning: where nothing is proven.
+        WeakPrivacyWarning: for an epsilon above 10.
     """
+    if privacy == "updates":
+        unused = (step, metrics, contributions, robust, penalty, solver, standardise, test_share, sigmoid, tuple(parties), epsilon)
+        if unused != (1.5, "verifiable", "shapley", False, None, "descent", False, 0.0, "linear", (), None):
+            raise TermsError(
+                'privacy="updates" has no step, metrics, contributions, robust, penalty, solver, standardise, test_share, sigmoid, '
+                "parties or epsilon: set learning rates in the model"
+            )
+        return train_updates(
+            shards,
+            model,
+            validators=validators,
+            rounds=rounds,
+            local_steps=local_steps,
+            evaluate_every=evaluate_every,
+            scheme=scheme,
+            key_bits=key_bits,
+            seed=seed,
+            on_round=on_round,
+        )
+    if privacy != "model" or not isinstance(model, str):
+        raise TermsError(f'privacy={privacy!r} with model={model!r} is not known: an estimator or module is trained with privacy="updates"')
     wall, cpu = time.perf_counter(), time.process_time()
     datasets = _datasets(shards)
-    judges = _validators(validators, len(datasets), seed)
+    judges = deal_validators(validators, len(datasets), seed)
+    objective = Objective(model, (DEFAULT_PENALTY if model == "ridge" else 0.0) if penalty is None else penalty)
+    if isinstance(parties, str):
+        raise TermsError(f"parties is a list of addresses, one a party, not the text {parties!r}")
+    way = Way(scheme, solver, sigmoid, tuple(parties))
+    way.check(objective, metrics=metrics, robust=robust, tested=bool(test_share), private=epsilon is not None)
+    if epsilon is not None and (metrics == "noise" or standardise or test_share or step is None):
+        raise TermsError(
+            'epsilon needs metrics="verifiable", a stated step, and neither standardise nor test_share: what these tell of the rows, noise '
+            "on statistics does not hide"
+        )
+    key = schemes.generate(way.sums_scheme, key_bits) if standardise or test_share or not way.unproven else None
+    ranges, moments, tests = declared_ranges(datasets), None, []
+    if standardise:
+        assert key is not None
+        moments = secure_moments(datasets, key, ranges.features, owners=[f"shard {index}" for index in range(len(datasets))])
+        datasets = [replace(dataset, X=moments.apply(dataset.X)) for dataset in datasets]
+        ranges = declared_ranges(datasets)
+    if test_share:
+        datasets, tests = map(list, zip(*(hold_out(dataset, test_share, seed) for dataset in datasets), strict=True))
+    objective = Objective() if way.cubic else objective  # a cubic's rows are trained on as they are
     terms = TrainingTerms(
-        requirements=declared_ranges(datasets),
-        model=model,
+        requirements=ranges,
+        model=objective.model,
         rounds=rounds,
-        step=step,
+        step=_longest_step(datasets, judges, objective) if step is None else step,
         local_steps=local_steps,
         evaluate_every=evaluate_every,
         metrics=metrics,
         contributions=contributions,
         robust=robust,
-        scheme=scheme,
+        scheme=way.market_scheme,
         key_bits=key_bits,
+        penalty=objective.penalty,
     )
-    buyer, aggregator, *owners = (LocalSigner() for _ in range(2 + len(datasets)))
-    names = {owner.address: index for index, owner in enumerate(owners)}
-    session = Session(
-        f"local-{secrets.token_hex(8)}",
-        terms,
-        schemes.generate(scheme, key_bits),
-        {name: datasets[index] for name, index in names.items()},
-        validators=[name for name, index in names.items() if index in judges],
-        buyer=buyer,
-        aggregator=aggregator,
-        signers=owners,
-        labels={name: f"shard {index}" for name, index in names.items()},
-    )
-    session.run(on_round)
-    session.deliver_model()
-    weights = session.buyer.model
-    assert weights is not None  # deliver_model raises otherwise
-    history = [(number, metric.mse) for number, metric in session.aggregator.history]
-    gained = session.aggregator.gains
-    all_gained = sum(gain for gain in gained.values() if gain > 0) or 1
+    noisy = {} if epsilon is None else _noisy(datasets, judges, terms, Guarantee(epsilon, delta))
+    learned = way.learn(terms, key, Owners(datasets, judges, noisy), on_round)
+    weights = objective.read(learned.trained)
+    coef, intercept = (weights[:-1], weights[-1]) if moments is None else moments.apply_weights(weights[:-1], weights[-1])
+    measured = [objective.prepare(Statistics.of(dataset)) for dataset in tests]
     return TrainingResult(
-        coef_=weights[:-1],
-        intercept_=float(weights[-1]),
-        mse_initial=history[0][1],
-        mse_final=history[-1][1],
-        mse_history=history,
-        contributions={
-            names[trainer]: share for trainer, share in zip(gained, contribution_rules.shares(list(gained.values())), strict=True)
-        },
-        contribution_errors={names[trainer]: error / all_gained for trainer, error in session.aggregator.gain_errors.items()},
+        coef_=np.asarray(coef),
+        intercept_=float(intercept),
+        mse_initial=learned.history[0][1],
+        mse_final=learned.history[-1][1],
+        mse_history=learned.history,
+        contributions=learned.contributions,
+        contribution_errors=learned.contribution_errors,
         roles={index: "validator" if index in judges else "trainer" for index in range(len(datasets))},
         cpu_seconds=time.process_time() - cpu,
         wall_seconds=time.perf_counter() - wall,
-        transcript=session.aggregator.transcript,
+        transcript=learned.transcript,
+        mse_test=pooled.mean_squared_error(key, learned.trained, measured, target_range=terms.target_range) if key and tests else None,
     )
 
 
-class Session:
-    """The roles of one training, seated in one process.
-
-    Attributes:
-        buyer: the Model Buyer's role; its `model` is set by `deliver_model`.
-        aggregator: the Federated Aggregator's role, with history, gains and transcript.
-        validators: their roles, by address.
-        transport: what carries their messages, with counts and bytes.
-        modulus: of the buyer's key.
-    """
-
-    def __init__(
-        self,
-        request: str,
-        terms: TrainingTerms,
-        key: PrivateKey,
-        owners: Mapping[str, Dataset],
-        *,
-        validators: Sequence[str],
-        buyer: Signer,
-        aggregator: Signer,
-        signers: Iterable[Signer],
-        initial_hash: bytes | None = None,
-        marketplace: tuple[int, str] | None = None,
-        labels: Mapping[str, str] | None = None,
-    ) -> None:
-        """Seat everybody; each checks the terms against what it knows before the first message.
-
-        Args:
-            request: identifies the request.
-            terms: what was agreed.
-            key: the buyer's.
-            owners: each owner's data, by address.
-            validators: which of them measure; the others train, in the order of `owners`.
-            buyer: the buyer's key for messages.
-            aggregator: the aggregator's.
-            signers: at least the owners'.
-            initial_hash: what the request states of the initial weights.
-            marketplace: the chain's id and the contract's address, for the transcript; None where no contract stands behind the run.
-            labels: what errors found before the run call an owner; by default its address.
-
-        Raises:
-            DivergentStepError: for the trainers' data together.
-            RequirementsError, ScaleBudgetError: as the roles find.
-        """
-        warn_of(terms)
-        document = RequestDocument(terms, key.public.modulus, key.prove_modulus())
-
-        def seat(name: str) -> Party:
-            return Party.take(request, name, document, buyer.address, aggregator.address)
-
-        self.modulus = key.public.modulus
-        by_address = {signer.address: signer for signer in (buyer, aggregator, *signers)}
-        self.buyer = ModelBuyer(seat(buyer.address), key, initial_weights(terms, key), validators)
-        trainers = _seat_trainers(
-            {name: (seat(name), data) for name, data in owners.items() if name not in validators}, validators, labels or {}
-        )
-        self.validators = {name: Validator(seat(name), owners[name], validators=validators, trainers=list(trainers)) for name in validators}
-        chain_id, contract = marketplace or (None, None)
-        header = Header(request, document, buyer.address, aggregator.address, tuple(trainers), tuple(validators), chain_id, contract)
-        transcript = Transcript(header)
-        self.aggregator = Aggregator(seat(aggregator.address), list(trainers), validators, transcript, initial_hash)
-        self.transport = LocalTransport(transcript)
-        self.transport.join(buyer, self.buyer)
-        self.transport.join(aggregator, self.aggregator)
-        owners_at_work: dict[str, Trainer | Validator] = {**trainers, **self.validators}
-        for name, owner in owners_at_work.items():
-            self.transport.join(by_address[name], owner)
-            self.transport.send([owner.ready()])
-        self.transport.send([self.buyer.start()])
-
-    def run(self, on_round: OnRound | None = None, on_metric: Callable[[int, Metric], None] | None = None) -> None:
-        """Let the messages flow until the validators stand for a result.
-
-        Args:
-            on_round: called with (round, mse) after every measurement of the federated model.
-            on_metric: the same with the exact metric.
-
-        Raises:
-            MessageError: a role refused a message; it names the sender.
-        """
-        reported = 0
-        while self.transport.deliver():
-            for number, metric in self.aggregator.history[reported:]:
-                reported += 1
-                if on_round:
-                    on_round(number, metric.mse)
-                if on_metric:
-                    on_metric(number, metric)
-        if not self.aggregator.done:
-            raise MessageError("the run stopped before the validators approved a result")
-
-    def deliver_model(self, weights_hash: bytes | None = None) -> None:
-        """Hand the final model to the buyer, as after settlement.
-
-        Args:
-            weights_hash: what the contract settled on; where there is none, what the validators stand for.
-
-        Raises:
-            MessageError: the aggregator serves another model.
-        """
-        self.buyer.settled(weights_hash or self.aggregator.weights_hash)
-        self.transport.send([self.aggregator.deliver()])
-        while self.transport.deliver():
-            pass
+def _longest_step(datasets: Sequence[Dataset], judges: Collection[int], objective: Objective) -> float:
+    trainers = [Statistics.of(dataset) for index, dataset in enumerate(datasets) if index not in judges]
+    return min(objective.largest_stable_step(statistics) for statistics in trainers) / 2
 
 
-def warn_of(terms: TrainingTerms) -> None:
-    """Warn of terms under which somebody learns more than by default.
-
-    Warns:
-        NoiseMetricWarning: with `metrics="noise"`.
-        InsecureKeyWarning: for a Paillier key below 2048 bits.
-    """
-    if terms.metrics == "noise":
-        warnings.warn(" ".join(str(NoiseMetricWarning.__doc__).split()), NoiseMetricWarning, stacklevel=4)
-    if terms.scheme == "paillier" and terms.key_bits < SECURE_KEY_BITS:
-        warnings.warn(f"a {terms.key_bits}-bit key can be broken: use {SECURE_KEY_BITS} bits", InsecureKeyWarning, stacklevel=4)
+def _noisy(datasets: Sequence[Dataset], judges: Collection[int], terms: TrainingTerms, guarantee: Guarantee) -> dict[int, Statistics]:
+    """What takes the place of every owner's statistics."""
+    guarantee.warn()
+    found, asked = {}, terms.requirements
+    for index, dataset in enumerate(datasets):
+        scanned = Statistics.of(dataset)
+        terms.objective.check(scanned)
+        release = Release.of(scanned, asked, guarantee)
+        found[index] = release.for_measuring(asked) if index in judges else release.for_training(asked, terms.step, terms.objective)
+    return found
 
 
 def declared_ranges(datasets: Sequence[Dataset]) -> Requirements:
@@ -321,36 +311,3 @@ def _datasets(shards: Sequence[tuple[npt.ArrayLike, npt.ArrayLike]]) -> list[Dat
         if len(dataset.features) != len(datasets[0].features):
             raise DataError(f"shard {index} has {len(dataset.features)} features, but shard 0 has {len(datasets[0].features)}")
     return datasets
-
-
-def _validators(chosen: Sequence[int] | None, owners: int, seed: int | None) -> set[int]:
-    if chosen is None:
-        count = max(1, int(VALIDATORS_SHARE * owners))
-        draw = random.SystemRandom() if seed is None else random.Random(seed)
-        return set(draw.sample(range(owners), count))
-    if not all(isinstance(index, Integral) for index in chosen):
-        raise TermsError(f"validators are named by the index of their shard, a whole number, not {list(chosen)}")
-    judges = {int(index) for index in chosen}
-    if unknown := [index for index in chosen if not 0 <= index < owners]:
-        raise TermsError(f"validators {unknown} are not among the shards 0 to {owners - 1}")
-    if not judges:
-        raise TermsError("no validator is left: name at least one shard, or pass validators=None to draw them")
-    if len(judges) == owners:
-        raise TermsError(f"all {owners} owners would validate and nobody train: leave at least one to train")
-    return judges
-
-
-def _seat_trainers(seats: Mapping[str, tuple[Party, Dataset]], validators: Sequence[str], labels: Mapping[str, str]) -> dict[str, Trainer]:
-    trainers, diverging = {}, {}
-    for name, (party, dataset) in seats.items():
-        try:
-            trainers[name] = Trainer(party, dataset, validators)
-        except DivergentStepError as error:
-            diverging[labels.get(name, name)] = error.largest_stable_step
-    if diverging:
-        step, stable = next(iter(seats.values()))[0].terms.step, min(diverging.values())
-        raise DivergentStepError(
-            f"a step of {step:g} diverges on the data of {', '.join(diverging)}; the largest step stable for all trainers is {stable:.6g}",
-            stable,
-        )
-    return trainers

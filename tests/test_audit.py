@@ -48,10 +48,11 @@ from deltaml_core.messages import (
     decode,
 )
 from deltaml_core.payouts import split_escrow
+from deltaml_core.session import Session
 from deltaml_core.signatures import LocalSigner, SignedMessage
 from deltaml_core.statistics import Dataset
 from deltaml_core.terms import TrainingTerms
-from deltaml_core.training import Session, declared_ranges
+from deltaml_core.training import declared_ranges
 from deltaml_core.transcript import Transcript
 
 

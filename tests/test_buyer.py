@@ -103,7 +103,7 @@ def test_wrong_request_recipient_or_sender(kind: type[Message], changes: dict[st
 @pytest.mark.parametrize(
     ("kind", "changes", "why"),
     [
-        (OpenResiduals, {"scale": lambda s: s + 1}, "a measurement at 50 bits is not on the schedule"),
+        (OpenResiduals, {"scale": lambda s: s + 1}, "a measurement at 38 bits is not on the schedule"),
         (OpenResiduals, {"scale": 2**52}, "is not on the schedule"),
         (OpenResiduals, {"round": 1}, "is not on the schedule"),
         (OpenResiduals, {"rows": ()}, "without rows"),
@@ -120,7 +120,7 @@ def test_wrong_request_recipient_or_sender(kind: type[Message], changes: dict[st
         (RevealNoise, {"squared_error": lambda e: e - 1}, "another squared error than the residuals give"),
         (RevealNoise, {"squared_error": lambda e: -e}, "another squared error than the residuals give"),
         (RevealNoise, {"squared_error": 10**5000}, "another squared error than the residuals give"),
-        (Refresh, {"scale": lambda s: s - 1}, "a refresh at 246 bits is not on the schedule"),
+        (Refresh, {"scale": lambda s: s - 1}, "a refresh at 210 bits is not on the schedule"),
         (Refresh, {"scale": 2**52}, "is not on the schedule"),
         (Refresh, {"scale": 0}, "is not on the schedule"),
         (Refresh, {"round": 5}, "is not on the schedule"),

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import joblib
 import pytest
+from distributed import Client
 from gmpy2 import mpz
 from helpers import key_pair
 from hypothesis import HealthCheck, given, settings
@@ -51,7 +52,7 @@ def with_workers(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
 @pytest.mark.usefixtures("_everything_is_worth_it")
 @pytest.mark.parametrize("count", [2, 3, 16])
 def test_products_are_those_of_serial_work_bit_for_bit(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
-    vector, modulus = KEY.public.encrypt(range(COLUMNS)), mpz(KEY.public.modulus) ** 2
+    vector, modulus = KEY.public.encrypt(range(COLUMNS)), mpz(KEY.public.modulus)
     matrix = ExponentMatrix.recode(EXPONENTS)
     with_workers(monkeypatch, 1)
     serial = multiply(vector, matrix, modulus)
@@ -64,7 +65,7 @@ def test_powers_of_a_fixed_base_too(monkeypatch: pytest.MonkeyPatch) -> None:
     with_workers(monkeypatch, 2)
     modulus = mpz(2**521 - 1)
     exponents = [0, 1, 2**64 - 1, 12345678901234567890, 5]
-    assert FixedBase(7, modulus, bits=64).powers(exponents) == [pow(7, exponent, int(modulus)) for exponent in exponents]
+    assert FixedBase(7, modulus, bits=64).powers(exponents) == [pow(7, exponent, int(modulus) ** 2) for exponent in exponents]
 
 
 @pytest.mark.usefixtures("_everything_is_worth_it")
@@ -115,6 +116,18 @@ def test_the_users_backend_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
         found = spread(pieces, [1, 2, 3, 4], LARGE)
     assert {process for process, _ in found} == {os.getpid()}
     assert threading.get_ident() not in {thread for _, thread in found}
+
+
+@pytest.mark.usefixtures("_everything_is_worth_it")
+def test_dasks_workers_give_the_same_products(monkeypatch: pytest.MonkeyPatch) -> None:
+    vector, modulus = KEY.public.encrypt(range(COLUMNS)), mpz(KEY.public.modulus)
+    matrix = ExponentMatrix.recode(EXPONENTS)
+    with_workers(monkeypatch, 1)
+    serial = multiply(vector, matrix, modulus)
+    monkeypatch.delenv(WORKERS_VARIABLE)
+    with Client(n_workers=2, threads_per_worker=1, dashboard_address=None) as client, joblib.parallel_config(backend="dask"):
+        assert multiply(vector, matrix, modulus) == serial
+        assert client.cluster.scheduler.transition_counter > 0, "Dask was given nothing to do"
 
 
 def test_one_worker_is_this_one(monkeypatch: pytest.MonkeyPatch) -> None:

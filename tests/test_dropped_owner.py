@@ -40,10 +40,11 @@ from deltaml_core.messages import (
     Update,
 )
 from deltaml_core.owner import Trainer, Validator
+from deltaml_core.session import Session
 from deltaml_core.signatures import LocalSigner
 from deltaml_core.statistics import Dataset
 from deltaml_core.terms import TrainingTerms
-from deltaml_core.training import Session, declared_ranges
+from deltaml_core.training import declared_ranges
 
 ROUNDS = 6
 STEP = 0.5

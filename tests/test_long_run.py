@@ -46,8 +46,8 @@ def test_400_encrypted_rounds_with_many_refreshes_equal_the_oracle() -> None:
     """A key so short that the scale comes down every few rounds."""
     shards = random_shards(3, (9, 6, 12), 2)
     table = Table(shards, judges=[1], rounds=ROUNDS, step=0.5, evaluate_every=40, key_bits=512).run()
-    assert len(table.heard(OpenedMasked)) >= 40
+    assert len(table.heard(OpenedMasked)) >= 30
     weights, history = oracle(shards, [1], ROUNDS, 0.5, evaluate_every=40)
     for (_, metric), (_, expected) in zip(table.aggregator.history, history, strict=True):
         assert metric.mse == pytest.approx(expected, rel=1e-6)
-    assert table.settle() == pytest.approx(weights.tolist(), rel=1e-6)
+    assert table.settle() == pytest.approx(weights.tolist(), rel=1e-6, abs=1e-8)

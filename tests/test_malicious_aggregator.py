@@ -82,8 +82,8 @@ def swapped(measured: Measured) -> Measured:
 @pytest.mark.parametrize(
     ("change", "why"),
     [
-        (without_the_second, "opening of measurement 1 does not hold"),
-        (with_the_first_twice, "opening of measurement 1 does not hold"),
+        (without_the_second, "others than all the validators"),
+        (with_the_first_twice, "others than all the validators"),
         (with_an_invented_one, "others than all the validators"),
         (swapped, "holds something else than this validator sent"),
         (lambda m: replace(m, rows=(m.rows[0] + 1, m.rows[1])), "holds something else than this validator sent"),

@@ -26,9 +26,11 @@ from helpers import (
 
 from deltaml_core.errors import DivergentStepError, MetricError, RequirementsError, ScaleBudgetError
 from deltaml_core.fixedpoint import decode, decode_array
-from deltaml_core.messages import Evaluate, Message, MetricAnnounced, ProposeResult, SoloModel, Train, TrainAlone, Update
+from deltaml_core.messages import AskMasks, Evaluate, Message, MetricAnnounced, ProposeResult, SoloModel, Train, TrainAlone, Update
 from deltaml_core.owner import Trainer, Validator
-from deltaml_core.schemes.multiexp import ExponentMatrix
+from deltaml_core.schedule import Kind
+from deltaml_core.schemes import with_pool
+from deltaml_core.schemes.levelling import LevelMatrix
 from deltaml_core.schemes.paillier import PaillierPublicKey
 from deltaml_core.statistics import Column, Dataset, Requirements
 
@@ -91,6 +93,30 @@ def test_answers_are_re_randomised_each_time() -> None:
         assert not {*first, *second} & set(asked.weights)
 
 
+def test_a_trainers_answers_take_factors_made_beforehand_and_hold_the_same() -> None:
+    """Update and masks; a validator's own are its masks only, as it must find again what it sent to be measured."""
+    shards = random_shards(7, (9, 6, 12), 2)
+    terms = terms_for(shards, scheme="paillier", key_bits=400, rounds=6)
+    key, bare = key_pair("paillier", 400), seat(terms, "owner-1")
+    pooled, pool = with_pool(bare.key, 20)
+    assert pool is not None
+    while pool.make_one():
+        pass
+    refresh = next(step for step in bare.steps if step.kind is Kind.REFRESH)
+    scale = {step.round: step.scale for step in bare.steps if step.kind is Kind.TRAIN}[refresh.round]
+    where = {"request": "request-1", "round": refresh.round, "sender": "aggregator", "recipient": "owner-1"}
+    train = Train(**where, scale=scale, trainers=2, weights=key.encrypt([1, 2, 3]))
+    ask = AskMasks(**where, scale=refresh.scale)
+    first, second = (Trainer(party, Dataset.of(*shards[0])) for party in (replace(bare, pooled=pooled), bare))
+    (update,), (same,) = first.handle(train), second.handle(train)
+    assert isinstance(update, Update)
+    assert isinstance(same, Update)
+    assert len(pool) == 17
+    assert key.decrypt(update.weights) == key.decrypt(same.weights)
+    first.handle(ask)
+    assert len(pool) == 11
+
+
 # --- what a round costs ------------------------------------------------------------------------------------------
 
 
@@ -100,10 +126,8 @@ class CountingKey(PaillierPublicKey):
     multiplications = 0
 
     def combine(self, linear: Any, vector: tuple[int, ...]) -> tuple[int, ...]:
-        assert isinstance(linear, ExponentMatrix)
-        tables = linear.shape[1] * (1 << (linear.window - 1))
-        rows = (trailing + sum(squarings + 1 for squarings, _ in program) for program, trailing in linear.programs)
-        self.multiplications += tables + sum(rows)
+        if isinstance(linear, LevelMatrix):  # others are not of the rows
+            self.multiplications += linear.work.squarings + linear.work.products
         return super().combine(linear, vector)
 
 
@@ -127,8 +151,7 @@ def cost_of_a_round(rows: int, local_steps: int) -> tuple[int, int]:
 def test_a_round_costs_the_same_for_50_and_5000_rows_and_for_any_number_of_local_steps() -> None:
     few, many, stepping = cost_of_a_round(50, 1), cost_of_a_round(5000, 1), cost_of_a_round(50, 100)
     assert few[0] > 100
-    assert many[0] == pytest.approx(few[0], rel=0.1)
-    assert stepping[0] <= few[0] * 1.1
+    assert many[0] == stepping[0] == few[0]
     assert few[1] == many[1] == stepping[1] == 5
 
 
@@ -187,7 +210,7 @@ def test_wrong_request_recipient_or_sender(kind: type[Message], changes: dict[st
 @pytest.mark.parametrize(
     ("kind", "changes", "why"),
     [
-        (Train, {"scale": lambda s: s + 1}, "a scale of 50 bits is not on the schedule"),
+        (Train, {"scale": lambda s: s + 1}, "a scale of 38 bits is not on the schedule"),
         (Train, {"scale": 2**52}, "is not on the schedule"),
         (Train, {"round": 2}, "is not on the schedule"),
         (Train, {"round": 7}, "is not on the schedule"),

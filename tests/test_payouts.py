@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deltaml_core.errors import TermsError
-from deltaml_core.payouts import improvement, split_escrow
+from deltaml_core.payouts import improvement, outcomes, split_escrow
 
 VECTORS = Path(__file__).parent / "vectors"
 CASES: list[dict[str, Any]] = json.loads((VECTORS / "payouts.json").read_text())
@@ -103,3 +103,31 @@ def test_what_no_contract_would_hold_is_refused(changes: dict[str, Any]) -> None
     values: dict[str, Any] = {"escrow_wei": 10, "initial": 2, "final": 1, "gains": [1, 1], "validators": 1, **changes}
     with pytest.raises(TermsError, match=r"negative|shares|validator|escrow"):
         split_escrow(**values)
+
+
+def test_what_a_request_would_cost_is_said_for_several_improvements() -> None:
+    found = outcomes(1000, 5, [0, 0.25, 0.5, 1])
+    assert [(one.trainers_wei, one.validators_wei, one.aggregator_wei, one.refund_wei) for one in found] == [
+        (0, 200, 100, 700),
+        (172, 200, 100, 528),  # four trainers of 43 each; a wei is lost to each one's division
+        (348, 200, 100, 352),
+        (700, 200, 100, 0),
+    ]
+
+
+@pytest.mark.parametrize(("owners", "validators"), [(2, 1), (3, 1), (6, 1), (7, 2), (10, 3), (64, 19)])
+def test_an_outcome_counts_validators_as_the_contract_deals_them(owners: int, validators: int) -> None:
+    (found,) = outcomes(owners, owners, [0], minimum_wei=1)
+    assert (found.validators_wei, found.trainers_wei) == (validators, owners - validators)
+
+
+@given(st.integers(0, 10**20), st.integers(2, 64), st.floats(0, 1))
+def test_an_outcome_is_the_whole_escrow(escrow_wei: int, owners: int, share: float) -> None:
+    (found,) = outcomes(escrow_wei, owners, [share])
+    assert found.trainers_wei + found.validators_wei + found.aggregator_wei + found.refund_wei == escrow_wei
+    assert min(found.trainers_wei, found.validators_wei, found.aggregator_wei, found.refund_wei) >= 0
+
+
+def test_an_escrow_that_pays_no_minimum_has_no_outcome() -> None:
+    with pytest.raises(TermsError, match="cannot pay 2 wei to each of 5 owners"):
+        outcomes(9, 5, [0.5], minimum_wei=2)

@@ -26,7 +26,16 @@ SIGNATURE = {
     "contributions": "shapley",
     "robust": False,
     "seed": None,
+    "penalty": None,
+    "solver": "descent",
+    "standardise": False,
+    "test_share": 0.0,
     "on_round": None,
+    "epsilon": None,
+    "delta": 1e-5,
+    "sigmoid": "linear",
+    "parties": (),
+    "privacy": "model",
 }
 FIELDS = [
     "coef_",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from deltaml_core.errors import ReleasesSpentError
-from deltaml_core.releases import TOTAL_RELEASES, Releases
+from deltaml_core.releases import KNOWN_OF_A_TRAINING, TOTAL_RELEASES, Releases
 
 
 def test_at_known_weights_no_more_numbers_than_there_are_weights() -> None:
@@ -32,3 +32,10 @@ def test_a_refusal_counts_nothing() -> None:
     with pytest.raises(ReleasesSpentError, match="would tell its 2 statistics"):
         releases.spend(1, known=True, weights=2)
     assert releases == Releases(known=2, total=TOTAL_RELEASES - 1)
+
+
+def test_whether_numbers_may_be_opened_is_told_without_counting_them() -> None:
+    releases = Releases(known=2)
+    assert releases.fault(1, known=True, weights=3) is None
+    assert "measured 2 times" in (releases.fault(KNOWN_OF_A_TRAINING, known=True, weights=3) or "")
+    assert releases == Releases(known=2)

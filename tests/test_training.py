@@ -433,7 +433,7 @@ def test_a_key_too_small_is_refused_with_a_size_that_then_works(scheme: str) -> 
 
 def test_a_key_too_small_is_refused_with_fewer_rounds_that_then_work() -> None:
     refused_at = 0
-    for key_bits in range(198, 208, 2):
+    for key_bits in range(180, 208, 2):
         try:
             run(GOOD, validators=[0], rounds=32, key_bits=key_bits)
         except ScaleBudgetError as error:

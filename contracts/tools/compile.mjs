@@ -1,5 +1,5 @@
-// Compiles Marketplace.sol with the pinned solc and writes its ABI and bytecode.
-// Usage: node compile.mjs [output file]; the default is contracts/artifacts/Marketplace.json.
+// Compiles Marketplace.sol, and the contract that a lesson robs, with the pinned solc and writes their ABIs and bytecode.
+// Usage: node compile.mjs [output file [contract]]; by default both, to contracts/artifacts/.
 import { createRequire } from "node:module";
 import { mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
@@ -20,9 +20,9 @@ function sourcesIn(folder) {
     .sort();
 }
 
-/** Standard JSON output of solc for all sources. */
-export function compile(outputSelection) {
-  const paths = sourcesIn("src");
+/** Standard JSON output of solc for all sources of a folder. */
+export function compile(outputSelection, folder = "src") {
+  const paths = sourcesIn(folder);
   const solc = require("solc");
   const input = {
     language: "Solidity",
@@ -37,12 +37,14 @@ export function compile(outputSelection) {
   return output;
 }
 
-function main() {
-  const target = process.argv[2] ?? join(contracts, "artifacts", "Marketplace.json");
-  const output = compile({ "src/Marketplace.sol": { Marketplace: ["abi", "evm.bytecode.object", "evm.deployedBytecode.object"] } });
-  const { abi, evm } = output.contracts["src/Marketplace.sol"].Marketplace;
+const FOLDERS = { Marketplace: "src", Rules2019: "teaching" };
+
+function writeArtifact(name, target) {
+  const path = `${FOLDERS[name]}/${name}.sol`;
+  const output = compile({ [path]: { [name]: ["abi", "evm.bytecode.object", "evm.deployedBytecode.object"] } }, FOLDERS[name]);
+  const { abi, evm } = output.contracts[path][name];
   const artifact = {
-    contractName: "Marketplace",
+    contractName: name,
     compiler: require("solc").version(),
     settings,
     abi,
@@ -51,6 +53,12 @@ function main() {
   mkdirSync(dirname(target), { recursive: true });
   writeFileSync(target, JSON.stringify(artifact, null, 1) + "\n");
   console.log(`${relative(process.cwd(), target)}: runtime code ${evm.deployedBytecode.object.length / 2} of 24576 bytes`);
+}
+
+function main() {
+  const [target, name] = process.argv.slice(2);
+  if (target) writeArtifact(name ?? "Marketplace", target);
+  else for (const each of Object.keys(FOLDERS)) writeArtifact(each, join(contracts, "artifacts", `${each}.json`));
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) main();

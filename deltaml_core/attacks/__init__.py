@@ -6,7 +6,7 @@ They work from captured messages: what one participant's process was sent, and t
 from deltaml_core.attacks.captured import AttackFailed, BuyersView, Diary
 from deltaml_core.attacks.inverted_contributions import shares_of_2019
 from deltaml_core.attacks.poisoning import ScalingTrainer
-from deltaml_core.attacks.residuals import RecoveredRows, known_evaluations, recover_rows
+from deltaml_core.attacks.residuals import RecoveredRows, known_evaluations, recover_rows, residuals_shown
 from deltaml_core.attacks.withholding import Escrow2019, Reading, StolenModel, everything_readable, last_weights_shown
 
 __all__ = [
@@ -22,5 +22,6 @@ __all__ = [
     "known_evaluations",
     "last_weights_shown",
     "recover_rows",
+    "residuals_shown",
     "shares_of_2019",
 ]

@@ -85,6 +85,17 @@ def recover_rows(view: BuyersView) -> list[RecoveredRows]:
     return recovered
 
 
+def residuals_shown(view: BuyersView) -> list[float]:
+    """Every residual at known weights that the buyer has once the aggregator's noise is off; none with the verifiable metric."""
+    return [
+        fixedpoint.decode(residual, scale + view.terms.row_bits)
+        for scale, measured in _equations(view).items()
+        for _, owners in measured
+        for rows in owners
+        for residual in rows
+    ]
+
+
 def _equations(view: BuyersView) -> dict[int, list[tuple[Weights, list[list[int]]]]]:
     """By scale: known weights, and the residuals of every validator's rows under them."""
     known = _known_weights(view)

@@ -62,11 +62,11 @@ def table_of_a_round(transcript: Transcript, number: int) -> str:
     seen: dict[tuple[str, str, str], list[Message]] = {}
     for message in transcript.messages():
         if message.round == number:
-            sender, recipient = (_role(transcript, name) for name in (message.sender, message.recipient))
+            sender, recipient = (role_of(transcript, name) for name in (message.sender, message.recipient))
             seen.setdefault((message.kind, sender, recipient), []).append(message)
     lines = [f"| message | {' | '.join(PARTIES)} |", "|---" * (1 + len(PARTIES)) + "|"]
     for (kind, sender, recipient), alike in seen.items():
-        sealed, clear = _contents(transcript, alike[0])
+        sealed, clear = contents(transcript, alike[0])
         cells = [_cell(kind, party, sender, recipient, sealed, clear) for party in PARTIES]
         lines.append(f"| {len(alike)} × `{kind}`, {sender} to {recipient} | {' | '.join(cells)} |")
     return "\n".join(lines)
@@ -83,7 +83,7 @@ def _cell(kind: str, party: str, sender: str, recipient: str, sealed: Sequence[s
     return "; ".join(said) or "reads that it is due"
 
 
-def _contents(transcript: Transcript, message: Message) -> tuple[list[str], list[str]]:
+def contents(transcript: Transcript, message: Message) -> tuple[list[str], list[str]]:
     """Names of the fields that hold ciphertexts, and of those in the clear: a ciphertext is as long as the modulus twice."""
     sealed, clear = [], []
     for field in fields(message):
@@ -98,7 +98,8 @@ def _contents(transcript: Transcript, message: Message) -> tuple[list[str], list
     return sealed, clear
 
 
-def _role(transcript: Transcript, name: str) -> str:
+def role_of(transcript: Transcript, name: str) -> str:
+    """What a participant takes part as, one of `PARTIES`."""
     header = transcript.header
     return {header.buyer: "buyer", header.aggregator: "aggregator", **dict.fromkeys(header.validators, "validator")}.get(name, "trainer")
 

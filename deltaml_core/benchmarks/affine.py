@@ -12,7 +12,7 @@ from gmpy2 import mpz
 from deltaml_core import fixedpoint
 from deltaml_core.benchmarks.measure import Measurement, Stopwatch, WrongResultError
 from deltaml_core.schemes.base import Ciphertexts, PrivateKey
-from deltaml_core.schemes.multiexp import invert_all
+from deltaml_core.schemes.pairs import invert_all
 
 FRACTIONAL_BITS = 32
 

@@ -9,10 +9,11 @@ from typing import Any
 from deltaml_core.owner import Trainer, Validator
 from deltaml_core.party import Party
 from deltaml_core.schemes.base import PrivateKey
+from deltaml_core.session import Session
 from deltaml_core.signatures import LocalSigner
 from deltaml_core.statistics import Array, Dataset
 from deltaml_core.terms import TrainingTerms
-from deltaml_core.training import Session, declared_ranges
+from deltaml_core.training import declared_ranges
 from deltaml_core.transport.base import Role
 
 REQUEST = "bench"

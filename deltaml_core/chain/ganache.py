@@ -23,7 +23,9 @@ import psutil
 from web3 import Web3
 from web3.types import RPCEndpoint, TxParams, Wei
 
+from deltaml_core.chain.reverts import translated
 from deltaml_core.errors import ChainError, LocalChainError, PortTakenError
+from deltaml_core.ports import free_port
 
 CONTRACTS = Path(__file__).resolve().parents[2] / "contracts"
 LAUNCHER = CONTRACTS / "tools" / "ganache.mjs"
@@ -72,7 +74,6 @@ class GanacheProcess:
         self._db_path = db_path
         self._process: subprocess.Popen[bytes] | None = None
         self._log: IO[bytes] | None = None
-        self._faucet = ""
         self.restarts = 0
         self._web3 = Web3()
 
@@ -131,7 +132,6 @@ class GanacheProcess:
             self.stop()
             raise
         self._port = int(ready["port"])
-        self._faucet = Web3.to_checksum_address(ready["faucet"])
         self._web3 = Web3(Web3.HTTPProvider(self.url))
 
     def stop(self) -> None:
@@ -159,14 +159,7 @@ class GanacheProcess:
             address: who receives it.
             amount_wei: how much, in wei.
         """
-        transaction: TxParams = {
-            "from": Web3.to_checksum_address(self._faucet),
-            "to": Web3.to_checksum_address(address),
-            "value": Wei(amount_wei),
-        }
-        receipt = self._web3.eth.wait_for_transaction_receipt(self._web3.eth.send_transaction(transaction))
-        if receipt["status"] != 1:
-            raise ChainError(f"funding {address} with {amount_wei} wei failed")
+        hand_out(self._web3, address, amount_wei)
 
     def mine(self, blocks: int = 1) -> None:
         """Add empty blocks. Development chains only."""
@@ -185,7 +178,7 @@ class GanacheProcess:
 
     def _options(self) -> dict[str, Any]:
         options: dict[str, Any] = {
-            "port": self._port or 0,
+            "port": self._port or free_port(),
             "chain": {"chainId": self._chain_id, "networkId": self._chain_id, "hardfork": "shanghai", **_ONE_AT_A_TIME},
             "wallet": {"totalAccounts": 1, "defaultBalance": 1_000_000, "seed": secrets.token_hex(32)},
             "logging": {"quiet": True},
@@ -226,6 +219,28 @@ class GanacheProcess:
         if "EADDRINUSE" in said:
             return PortTakenError(f"port {self._port} is taken by another program: stop that program, or choose another port")
         return LocalChainError(f"Ganache ended while starting; it said: {said or 'nothing'}")
+
+
+def hands_out_ether(web3: Web3) -> bool:
+    """Whether a node has a rich account of its own, as development chains do."""
+    with translated(()):
+        return bool(web3.eth.accounts)
+
+
+def hand_out(web3: Web3, address: str, amount_wei: int) -> None:
+    """Have a development chain give an account ether.
+
+    Raises:
+        ChainError: the node has no account of its own, or does not answer.
+    """
+    with translated(()):
+        accounts = web3.eth.accounts
+        if not accounts:
+            raise ChainError("this chain hands out no ether: send some to the wallet from elsewhere")
+        transaction: TxParams = {"from": accounts[0], "to": Web3.to_checksum_address(address), "value": Wei(amount_wei)}
+        receipt = web3.eth.wait_for_transaction_receipt(web3.eth.send_transaction(transaction))
+    if receipt["status"] != 1:
+        raise ChainError(f"handing {amount_wei} wei to {address} failed")
 
 
 def _kept_seed(path: Path) -> str:

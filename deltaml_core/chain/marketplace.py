@@ -45,6 +45,21 @@ class Receipt:
     succeeded: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """What an aggregator submitted, from the transaction that did it.
+
+    Attributes:
+        statement: the result.
+        signatures: of the statement, by the validator whose place they were in; missing ones are left out.
+        opening: of the metric's ciphertext; None where none was sent.
+    """
+
+    statement: Statement
+    signatures: Mapping[str, bytes]
+    opening: Opening | None
+
+
 @functools.cache
 def artifact() -> Mapping[str, Any]:
     """The compiled contract: `abi` and `bytecode`.
@@ -89,7 +104,7 @@ class Marketplace:
     def deploy(cls, web3: Web3, wallet: Wallet) -> Marketplace:
         """Put a new marketplace on the chain; the wallet pays the gas and has no power over it afterwards."""
         factory = web3.eth.contract(abi=artifact()["abi"], bytecode=artifact()["bytecode"])
-        receipt = _transact(web3, wallet, factory.constructor(), artifact()["abi"])
+        receipt = transact(web3, wallet, factory.constructor(), artifact()["abi"])
         address = receipt["contractAddress"]
         if address is None:
             raise ChainError("the node mined the deployment without a contract address")
@@ -247,6 +262,24 @@ class Marketplace:
                 return event.statement
         return None
 
+    def submission(self, request_id: int) -> Submission | None:
+        """The transaction that submitted a request's result; None while there is none.
+
+        Raises:
+            ChainError: it was submitted through another contract, so that its content is not in the transaction itself.
+        """
+        for event in self._events_of("ResultSubmitted", request_id):
+            with translated(self._abi):
+                transaction = self._web3.eth.get_transaction(HexBytes(event.transaction_hash))
+            if transaction.get("to") != self.address:
+                raise ChainError(f"the result of request {request_id} was not submitted by a transaction of the aggregator itself")
+            _, sent = self._contract.decode_function_input(transaction["input"])
+            validators = self.request(request_id).validators
+            signatures: dict[str, bytes] = {who: bytes(said) for who, said in zip(validators, sent["signatures"], strict=True) if said}
+            opening = Opening.from_abi(_as_dict(sent["opening"]))
+            return Submission(Statement.from_abi(_as_dict(sent["statement"])), signatures, opening if opening.modulus else None)
+        return None
+
     def answer(self, request_id: int, account: str) -> Answer:
         """What an account has answered to a request."""
         return Answer(self._read("answerOf", request_id, Web3.to_checksum_address(account)))
@@ -339,7 +372,7 @@ class Marketplace:
 
     def _write(self, wallet: Wallet, name: str, *arguments: Any, value_wei: int = 0) -> Receipt:
         call: ContractFunction = self._contract.functions[name](*arguments)
-        receipt = _transact(self._web3, wallet, call, self._abi, value_wei)
+        receipt = transact(self._web3, wallet, call, self._abi, value_wei)
         self.gas_used += receipt["gasUsed"]
         return self._receipt(receipt)
 
@@ -384,7 +417,7 @@ class Marketplace:
         return from_log(name, decoded["args"], place)
 
 
-def _transact(
+def transact(
     web3: Web3, wallet: Wallet, call: ContractFunction | ContractConstructor, abi: Sequence[Mapping[str, Any]], value_wei: int = 0
 ) -> TxReceipt:
     """Estimate, sign locally, send, await; a refusal at any of these is the same `ContractError`."""

@@ -13,9 +13,14 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Self
 
+from eth_account import Account
+from eth_account.messages import encode_typed_data
+from eth_keys.exceptions import BadSignature
 from eth_typing import ChecksumAddress
+from eth_utils.exceptions import ValidationError
 from web3 import Web3
 
+from deltaml_core.errors import TermsError
 from deltaml_core.measurement import UNITS, mean_in_units
 
 UNITS_PER_ONE = UNITS
@@ -187,6 +192,38 @@ class Statement:
         values = {field.name: abi[_camel(field.name)] for field in fields(cls)}
         return cls(**{name: _plain(value) for name, value in values.items()})
 
+    def to_json(self) -> dict[str, Any]:
+        """For a file: hashes in hexadecimal, numbers as they are."""
+        return {field.name: _json(getattr(self, field.name)) for field in fields(self)}
+
+    @classmethod
+    def from_json(cls, content: Any) -> Self:
+        """From a file that anybody may have written.
+
+        Raises:
+            TermsError: it is no statement; says which entry.
+        """
+        try:
+            values = {field.name: content[field.name] for field in fields(cls)}
+            for name, value in values.items():
+                if name.endswith("_hash"):
+                    values[name] = bytes.fromhex(value)
+                elif name == "gains":
+                    values[name] = tuple(map(int, value))
+                else:
+                    values[name] = int(value)
+            return cls(**values)
+        except (KeyError, TypeError, ValueError) as error:
+            raise TermsError(f"this is no statement: {error!r}") from error
+
+    def signer(self, signature: bytes, chain_id: int, contract: str) -> str | None:
+        """Who signed this statement for a contract (EIP-712); None where the bytes are no signature."""
+        message = encode_typed_data(full_message=self.typed_data(chain_id, contract))
+        try:
+            return str(Account.recover_message(message, signature=signature))
+        except (BadSignature, ValidationError, ValueError):
+            return None
+
     def typed_data(self, chain_id: int, contract: str) -> dict[str, Any]:
         """The EIP-712 document to sign: this statement for one contract on one chain."""
         return {
@@ -220,6 +257,11 @@ class Opening:
             "plaintext": self.plaintext.to_bytes(length),
             "randomness": self.randomness.to_bytes(length),
         }
+
+    @classmethod
+    def from_abi(cls, abi: dict[str, Any]) -> Self:
+        """From the contract's `Opening`."""
+        return cls(**{field.name: int.from_bytes(bytes(abi[field.name])) for field in fields(cls)})
 
 
 NO_OPENING: dict[str, bytes] = {"modulus": b"", "ciphertext": b"", "plaintext": b"", "randomness": b""}
@@ -313,6 +355,10 @@ def opened_mse(plaintext: int, scale: int, rows: int) -> int:
 def _camel(name: str) -> str:
     first, *rest = name.split("_")
     return first + "".join(part.capitalize() for part in rest)
+
+
+def _json(value: Any) -> Any:
+    return value.hex() if isinstance(value, bytes) else list(value) if isinstance(value, tuple) else value
 
 
 def _plain(value: Any) -> Any:

@@ -80,12 +80,20 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="where the run's transcript, full and public, and the nodes' homes are kept (default build/demo)",
     )
-    demo.add_argument("--in-process", action="store_true", help="play all roles in one process, instead of a process each")
+    how = demo.add_mutually_exclusive_group()
+    how.add_argument("--in-process", action="store_true", help="play all roles in one process, instead of a process each")
+    how.add_argument("--serve", action="store_true", help="serve the dashboards from the start, and go on serving them until Ctrl-C")
     demo.set_defaults(run=_demo, shuffle=False)
+
+    _add_served(commands, "dashboards", "serve the dashboards through Voila", _dashboards)
+    _add_served(commands, "lab", "open the role notebooks in JupyterLab", _lab)
 
     bench = commands.add_parser("bench", help="measure against the arithmetic of 2019, and HTTP against one process, in one run")
     bench.add_argument("--json", action="store_true", help="print one JSON object on standard output, progress on standard error")
     bench.add_argument("--key-bits", type=int, default=2048, help="length of the key (default 2048)")
+    bench.add_argument("--rows", type=int, default=10_000_000, help="rows of the files that are scanned (default 10,000,000)")
+    bench.add_argument("--schemes", action="store_true", help="only the schemes beside each other, with 11, 100 and 1000 weights")
+    bench.add_argument("--compare", type=Path, metavar="FILE", help="show the change since the run that FILE holds (of `--json`)")
     bench.set_defaults(run=_bench)
 
     nodes.add_parsers(commands)
@@ -97,31 +105,75 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_served(commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, text: str, run: nodes.Run) -> None:
+    served = commands.add_parser(
+        name,
+        help=text,
+        description=f"{text[0].upper()}{text[1:]}, for the market that DELTAML_RPC_URL and DELTAML_CONTRACT state, else for a local one "
+        "with a node of every role, which goes on where it was. It runs until SIGINT or SIGTERM.",
+    )
+    served.add_argument("--port", type=_port, default=None, help="where to listen on 127.0.0.1 (default: DELTAML_PORT, else 8866)")
+    served.add_argument(
+        "--market", type=Path, default=Path("build", "market"), metavar="DIR", help="where the local market is kept (default build/market)"
+    )
+    served.set_defaults(run=run, json=False)
+
+
+def _dashboards(chosen: argparse.Namespace, console: Console) -> int:
+    from deltaml_core.local.serving import serve_dashboards
+
+    return serve_dashboards(console, chosen.market, chosen.port)
+
+
+def _lab(chosen: argparse.Namespace, console: Console) -> int:
+    from deltaml_core.local.serving import serve_lab
+
+    return serve_lab(console, chosen.market, chosen.port)
+
+
 def _demo(chosen: argparse.Namespace, console: Console) -> int:
     from deltaml_core.demo import play, processes, record, report
     from deltaml_core.demo.paper import paper_terms
+    from deltaml_core.demo.result import MarketResult
+    from deltaml_core.local import dashboards
 
     terms = paper_terms(rounds=chosen.rounds, key_bits=chosen.key_bits, metrics=chosen.metrics)
     record.prepare(chosen.transcript)
+    verdicts: list[str] = []
+
+    def tell(result: MarketResult) -> None:
+        audited = record.keep_and_audit(result, chosen.transcript)
+        verdicts.append(audited.verdict)
+        if chosen.json:
+            print(report.to_json(result, terms, audited), flush=True)
+        else:
+            report.show(result, terms, audited, console)
+
     if chosen.in_process:
-        result = play.play(console, terms, chosen.escrow, port=chosen.port, shuffle=chosen.shuffle)
+        tell(play.play(console, terms, chosen.escrow, port=chosen.port, shuffle=chosen.shuffle))
     else:
-        result = processes.play_processes(console, terms, chosen.escrow, chosen.transcript, port=chosen.port, shuffle=chosen.shuffle)
-    audited = record.keep_and_audit(result, chosen.transcript)
-    if chosen.json:
-        print(report.to_json(result, terms, audited))
-    else:
-        report.show(result, terms, audited, console)
-    return 0 if audited.verdict == "ok" else EXIT_FAILED
+        port = dashboards.port_of(None) if chosen.serve and not chosen.json else None
+        folder, shuffle = chosen.transcript, chosen.shuffle
+        processes.play_processes(console, terms, chosen.escrow, folder, report=tell, port=chosen.port, shuffle=shuffle, dashboards=port)
+    return 0 if verdicts == ["ok"] else EXIT_FAILED
 
 
 def _bench(chosen: argparse.Namespace, console: Console) -> int:
     from deltaml_core import benchmarks
 
-    errors = Console(stderr=True)
-    measurements = benchmarks.run_benchmarks(chosen.key_bits, progress=lambda text: errors.print(text, highlight=False))
+    errors, before = Console(stderr=True), None if chosen.compare is None else benchmarks.read_run(chosen.compare)
+
+    def tell(text: str) -> None:
+        errors.print(text, highlight=False)
+
+    if chosen.schemes:
+        measurements = benchmarks.scheme_table(chosen.key_bits, benchmarks.SIZES, tell)
+    else:
+        measurements = benchmarks.run_benchmarks(chosen.key_bits, progress=tell, scanned_rows=chosen.rows)
     if chosen.json:
         print(benchmarks.to_json(measurements))
+    elif before is not None:
+        console.print(benchmarks.render_change(measurements, before))
     else:
         console.print(benchmarks.render(measurements))
     return 0

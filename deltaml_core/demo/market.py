@@ -25,9 +25,9 @@ from deltaml_core.errors import ChainError, DeltaMLError, RequirementsError, Ter
 from deltaml_core.measurement import Metric
 from deltaml_core.schedule import schedule
 from deltaml_core.schemes.base import PrivateKey
+from deltaml_core.session import Session
 from deltaml_core.statistics import Dataset
 from deltaml_core.terms import RequestDocument, TrainingTerms
-from deltaml_core.training import Session
 from deltaml_core.transcript import ciphertexts_hash
 
 ETHER = 10**18

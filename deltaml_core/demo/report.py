@@ -105,7 +105,7 @@ def _next() -> Table:
     table.add_column(no_wrap=True)
     table.add_column()
     table.add_row("make demo ARGS=--shuffle", "the contract deals the roles")
-    table.add_row("make demo ARGS=--json", "every figure, and all recorded errors")
+    table.add_row("deltaml demo --json", "every figure, and all recorded errors")
     table.add_row("deltaml audit TRANSCRIPT", "check it again")
     table.add_row("make bench", "against the arithmetic of 2019")
     table.add_row("from deltaml_core import train", "the same on your own data, in Python")

@@ -10,19 +10,10 @@ from deltaml_core.chain.marketplace import Marketplace
 from deltaml_core.chain.types import Request, Statement, from_units
 from deltaml_core.contributions import shares
 from deltaml_core.errors import ChainError
+from deltaml_core.local.supervisor import ProcessFigures
 from deltaml_core.payouts import Payouts
 from deltaml_core.statistics import Array
 from deltaml_core.transcript import Transcript
-
-
-@dataclass(frozen=True)
-class ProcessFigures:
-    """One process of a market: how often it was started anew, the processor time and the most memory it has used."""
-
-    process: int
-    restarts: int
-    cpu_seconds: float
-    memory_bytes: int
 
 
 @dataclass(frozen=True)

@@ -42,14 +42,18 @@ from deltaml_core.messages.training import (
     TrainAlone,
     Update,
 )
+from deltaml_core.messages.updates import EncryptedMetric, EncryptedUpdate, GlobalModel, RoundSums
 
 __all__ = [
     "MAXIMUM_BYTES",
     "VERSION",
     "ApproveResult",
     "AskMasks",
+    "EncryptedMetric",
+    "EncryptedUpdate",
     "Evaluate",
     "FinalModel",
+    "GlobalModel",
     "InitialModel",
     "LeaveOut",
     "MaskedErrors",
@@ -73,6 +77,7 @@ __all__ = [
     "Refreshed",
     "Residuals",
     "RevealNoise",
+    "RoundSums",
     "SentErrors",
     "SentModel",
     "SoloModel",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from deltaml_core.errors import TermsError
 from deltaml_core.metrics.base import AggregatorPart, BuyerPart, ValidatorPart
 from deltaml_core.metrics.noise import NoiseAggregator, NoiseBuyer, NoiseValidator
 from deltaml_core.metrics.verifiable.aggregator import VerifiableAggregator
@@ -11,12 +12,25 @@ from deltaml_core.metrics.verifiable.buyer import VerifiableBuyer
 from deltaml_core.metrics.verifiable.validator import VerifiableValidator
 from deltaml_core.party import Party
 from deltaml_core.schemes.base import PrivateKey
-from deltaml_core.statistics import Dataset
+from deltaml_core.statistics import Selection, Statistics
 
 
-def validator_part(party: Party, dataset: Dataset) -> ValidatorPart:
-    """What a validator does in the terms' protocol; `dataset` in the request's column order."""
-    return NoiseValidator(party, dataset) if party.terms.metrics == "noise" else VerifiableValidator(party, dataset)
+def validator_part(party: Party, dataset: Selection, statistics: Statistics | None = None) -> ValidatorPart:
+    """What a validator does in the terms' protocol.
+
+    Args:
+        party: its seat.
+        dataset: in the request's column order; the thesis's protocol loads the rows.
+        statistics: what to measure on instead of the rows.
+
+    Raises:
+        TermsError: the protocol needs rows.
+    """
+    if party.terms.metrics != "noise":
+        return VerifiableValidator(party, dataset, statistics)
+    if statistics is not None:
+        raise TermsError('metrics="noise" shows the residual of every row, which noise on statistics does not hide: use "verifiable"')
+    return NoiseValidator(party, dataset.load())
 
 
 def buyer_part(party: Party, key: PrivateKey) -> BuyerPart:

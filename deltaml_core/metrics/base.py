@@ -11,6 +11,9 @@ from deltaml_core.messages import Evaluate, Message, MetricAnnounced, Subject
 from deltaml_core.party import Party
 from deltaml_core.schemes.base import Ciphertexts, Opening
 
+MAPS = 4
+"""Recoded maps that a validator keeps: the model's, at the scales that follow each other, and one of several models."""
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -62,7 +65,14 @@ class ValidatorPart(Protocol):
         """Answer one of `kinds`."""
 
     def check(self, measured: Message) -> Measurement | None:
-        """The measurement an announcement holds, after checking what can be checked; None for what announces nothing."""
+        """The measurement an announcement holds, after checking what can be checked at once; None for what announces nothing."""
+
+    def stand(self, sender: str) -> None:
+        """Check whatever else there is to check of the announced measurements before standing for them.
+
+        Raises:
+            MetricError: something does not hold; `sender` is who announced it.
+        """
 
 
 class BuyerPart(Protocol):

@@ -29,8 +29,9 @@ from deltaml_core.messages import (
     Residuals,
     RevealNoise,
 )
-from deltaml_core.metrics.base import Evaluation, Finished, announcement
+from deltaml_core.metrics.base import MAPS, Evaluation, Finished, announcement
 from deltaml_core.party import Party
+from deltaml_core.recent import Recent
 from deltaml_core.schedule import MASK_BITS, measurements, residual_slots
 from deltaml_core.schemes.base import Ciphertexts, LinearMap, Opening, PrivateKey
 from deltaml_core.statistics import Dataset
@@ -46,7 +47,7 @@ class NoiseValidator:
         self._party = party
         self._rows = dataset.design()
         self._y = dataset.y
-        self._maps: dict[tuple[Fraction, Slots], LinearMap] = {}
+        self._maps: Recent[tuple[Fraction, Slots], LinearMap] = Recent(MAPS)
 
     def measure(self, asked: Evaluate) -> list[Message]:
         """Answer with the packed encrypted residuals."""
@@ -76,12 +77,16 @@ class NoiseValidator:
             raise MetricError("its squared error, rows and scale cannot be those of a measurement", measured.sender)
         return Measurement((measured.squared_error,), measured.scale, measured.rows)
 
+    def stand(self, sender: str) -> None:
+        """There is nothing more to check: this protocol proves nothing."""
+
     def _map(self, factor: Fraction, slots: Slots) -> LinearMap:
-        if (factor, slots) not in self._maps:
-            scale = self._party.terms.row_bits
-            matrix = [[-fixedpoint.encode(Fraction(x) * factor, scale) for x in row.tolist()] for row in self._rows]
-            self._maps[factor, slots] = self._party.key.prepare(slots.join_rows(matrix))
-        return self._maps[factor, slots]
+        return self._maps.get((factor, slots), lambda: self._prepared(factor, slots))
+
+    def _prepared(self, factor: Fraction, slots: Slots) -> LinearMap:
+        scale = self._party.terms.row_bits
+        matrix = [[-fixedpoint.encode(Fraction(x) * factor, scale) for x in row.tolist()] for row in self._rows]
+        return self._party.key.prepare(slots.join_rows(matrix))
 
 
 class NoiseAggregator:

@@ -13,6 +13,7 @@ from deltaml_core.aggregator import Aggregator
 from deltaml_core.chain.result import opening_of, statement_of
 from deltaml_core.chain.types import Request, Role, Status
 from deltaml_core.errors import ChainError, DeltaMLError
+from deltaml_core.messages import ProposeResult
 from deltaml_core.node.base import Identity, Node
 from deltaml_core.node.desk import Desk
 from deltaml_core.node.seat import Seat
@@ -113,6 +114,8 @@ class AggregatorNode(Node):
                             self.mail.take(kept.number, fault="this node runs no such training")
                         else:
                             seat.take(kept)
+                            if (desk := self._desks.get(int(kept.request))) is not None and desk.aggregator.done:
+                                self.nudge()  # to submit
                 except ChainError:
                     self._stopping.wait(_WAIT_SECONDS)
         except BaseException as error:  # the node ends with it: see `Node.run`
@@ -149,6 +152,8 @@ class AggregatorNode(Node):
             return
         try:
             Party.take(str(request.id), self.wallet.address, self.document(request), request.buyer, request.aggregator).steps  # noqa: B018
+        except ChainError:
+            raise
         except DeltaMLError as error:
             self.book.note_request(request.id, note=f"cannot be taken on: {error}", answer="no")
             return
@@ -168,20 +173,32 @@ class AggregatorNode(Node):
                 log.warning("%s was silent for too long: going on without it", owner, extra={"request": desk.request})
                 desk.drop(owner)
         if role.failed:
-            self.book.note_request(request.id, note=role.failed)
+            self._tell(request, role.failed)
         if role.done and role.proposal is not None:
-            statement, opening = statement_of(request, role.proposal), opening_of(role, self.document(request).modulus)
-            signatures = desk.signatures()
-            self.do(
-                f"submit {request.id}",
-                lambda wallet: self.marketplace.submit_result(wallet, request.id, statement, signatures, opening),
-                request,
-            )
+            self._submit(request, desk, role.proposal)
+
+    def _submit(self, request: Request, desk: Desk, proposal: ProposeResult) -> None:
+        """Submit the result, once a majority of the validators has signed it: with less the contract would refuse it."""
+        statement, opening = statement_of(request, proposal), opening_of(desk.aggregator, self.document(request).modulus)
+        chain_id, contract = self.marketplace.chain_id, self.marketplace.address
+        signatures = {who: signed for who, signed in desk.signatures().items() if statement.signer(signed, chain_id, contract) == who}
+        if 2 * len(signatures) <= len(request.validators):
+            self._tell(request, f"approved, but {len(signatures)} of {len(request.validators)} validators have signed the statement")
+            return
+        self.do(
+            f"submit {request.id}",
+            lambda wallet: self.marketplace.submit_result(wallet, request.id, statement, signatures, opening),
+            request,
+        )
 
     def _is_finished(self, request: Request) -> bool:
         if request.status is Status.SETTLED and any(kept.request == str(request.id) for kept in self.mail.waiting(request.buyer)):
             return False
         return super()._is_finished(request)
+
+    def _let_go(self, number: int) -> None:
+        super()._let_go(number)
+        self._desks.pop(number, None)
 
     def _sit(self, request: Request, party: Party, randomness: Replayable, nonce: bytes) -> Seat:
         trainers, validators = request.trainers, request.validators

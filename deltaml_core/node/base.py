@@ -15,13 +15,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from deltaml_core.chain.events import MetricRecorded, RequestEvent
+from deltaml_core.chain.events import MetricRecorded, RequestEvent, Withdrawn
 from deltaml_core.chain.marketplace import Marketplace, Receipt
 from deltaml_core.chain.result import posted_document
 from deltaml_core.chain.stream import Cursor, EventStream, Reorganised
 from deltaml_core.chain.types import Request, Role, Status
 from deltaml_core.chain.wallet import Wallet
-from deltaml_core.errors import ChainError, ContractError, DeltaMLError, StoreError
+from deltaml_core.errors import ChainError, ContractError, DeltaMLError, InsufficientFundsError, NodeError, StoreError
 from deltaml_core.node.home import Home
 from deltaml_core.node.seat import Seat
 from deltaml_core.party import Party
@@ -31,10 +31,14 @@ from deltaml_core.store.database import Database
 from deltaml_core.store.journal import Journal
 from deltaml_core.store.lease import Lease
 from deltaml_core.store.mail import Mail
+from deltaml_core.store.orders import Order, Orders
 from deltaml_core.terms import RequestDocument
 
 POLL_SECONDS = 0.4
-"""How often the chain is looked at."""
+"""How often a node looks for what is to be done."""
+
+_POLLS_A_LOOK = 4
+"""As long as all its requests are in training, it looks at the chain only every so many times: what happens then comes as messages."""
 
 _ASK_AGAIN_SECONDS = 30.0  # what the contract refused may be due later, when its clock has moved
 
@@ -45,6 +49,14 @@ FINAL = frozenset({Status.SETTLED, Status.CANCELLED, Status.FAILED})
 """From here a request does not move."""
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What an order came to: a sentence for whoever gave it, and the transaction that did it, if one did."""
+
+    note: str
+    receipt: Receipt | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +85,7 @@ class Node(ABC):
         role: what it offers itself as on the chain.
         patience_seconds: how long it leaves to others what anybody may do for a request, so that seldom two do it at the same time.
         wallet, marketplace, home: who it is, which contract it works on, where it lives.
-        mail, book, journal: what it keeps.
+        mail, book, orders, journal: what it keeps.
     """
 
     role: ClassVar[Role]
@@ -88,7 +100,7 @@ class Node(ABC):
         self.home, self.wallet, self.marketplace = identity.home, identity.wallet, identity.marketplace
         self._description, self._withdraws = identity.description, identity.withdraws
         self.database = Database(self.home.store)
-        self.mail, self.book = Mail(self.database), Book(self.database)
+        self.mail, self.book, self.orders = Mail(self.database), Book(self.database), Orders(self.database)
         self.journal = Journal(self.database, self.marketplace, self.wallet)
         chain, contract = self.marketplace.chain_id, self.marketplace.address
         try:
@@ -107,7 +119,9 @@ class Node(ABC):
         self._refused: dict[str, tuple[Request | None, float]] = {}
         self._lock = threading.RLock()
         self._stopping = threading.Event()
+        self._nudged = threading.Event()
         self._failure: BaseException | None = None
+        self._joined = False
         cursor = self.book.fact("cursor")
         self._stream = EventStream(self.marketplace, None if cursor is None else Cursor.from_json(cursor))
 
@@ -134,13 +148,18 @@ class Node(ABC):
             raise self._failure
 
     def _watch(self) -> None:
-        joined, trouble = False, ""
+        trouble, polls = "", 0
         while not self._stopping.is_set():
             try:
-                if not joined:
+                self._obey()
+                if not self._joined:
                     self._join()
-                    joined = True
-                self.turn()
+                    self._joined = True
+                if polls % _POLLS_A_LOOK == 0 or not self._is_training():
+                    self.turn()
+                else:
+                    self._consider_all()
+                polls += 1
                 if trouble:
                     log.info("that is over")
                 trouble = ""
@@ -148,11 +167,17 @@ class Node(ABC):
                 if str(error) != trouble:
                     self.note_error(f"{error}; trying again")
                 trouble = str(error)
-            self._stopping.wait(POLL_SECONDS)
+            self._nudged.wait(POLL_SECONDS)
+            self._nudged.clear()
 
     def stop(self) -> None:
         """Have `run` return soon; safe from any thread and from a signal handler."""
         self._stopping.set()
+        self.nudge()
+
+    def nudge(self) -> None:
+        """Have the node look at once for what is to be done; safe from any thread."""
+        self._nudged.set()
 
     def fail(self, error: BaseException) -> None:
         """End the node because of something that happened in another of its threads."""
@@ -178,11 +203,19 @@ class Node(ABC):
         with self._lock:
             self._read_chain()
             self._latest = self._stream.head.number, max(self._stream.head.timestamp, int(time.time()))
+            self._consider_all()
+
+    def _is_training(self) -> bool:
+        """Whether it has requests, all of them in training."""
+        with self._lock:
+            return {request.status for request in self._requests.values()} == {Status.TRAINING}
+
+    def _consider_all(self) -> None:
+        with self._lock:
             for request in list(self._requests.values()):
                 self._consider_alone(request)
                 if request.status in FINAL and self._is_finished(request):
-                    self._requests.pop(request.id, None)
-                    self._seats.pop(str(request.id), None)
+                    self._let_go(request.id)
                     self.book.note_request(request.id, status=request.status.name, ended=True)
 
     def _consider_alone(self, request: Request) -> None:
@@ -198,10 +231,61 @@ class Node(ABC):
                 self.book.note_request(request.id, note=str(error))
                 self.note_error(f"request {request.id}: {error}; trying again")
 
+    def _obey(self) -> None:
+        """Do what was asked for from elsewhere.
+
+        While the chain does not serve it, an order waits, and holds up nothing else; so it does where the contract does not know
+        this participant yet. What needs no chain is done meanwhile.
+        """
+        for order in self.orders.waiting():
+            try:
+                with self._lock:
+                    outcome = self._carry_out(order)
+            except InsufficientFundsError as error:
+                self._refuse(order, error)
+            except ChainError as error:
+                if self._joined and isinstance(error, ContractError):
+                    self._refuse(order, error)
+                elif order.note != str(error):
+                    self.orders.delayed(order.purpose, str(error))
+                    self.note_error(f"asked to {order.action}, but: {error}; trying again")
+            except DeltaMLError as error:
+                self._refuse(order, error)
+            else:
+                log.info("asked to %s: %s", order.action, outcome.note)
+                self.orders.done(order.purpose, outcome.note, None if outcome.receipt is None else outcome.receipt.transaction_hash)
+
+    def _refuse(self, order: Order, error: DeltaMLError) -> None:
+        self.orders.refused(order.purpose, str(error))
+        self.note_error(f"asked to {order.action}, but: {error}")
+
+    def _carry_out(self, order: Order) -> Outcome:
+        """Do what an order says; a role adds what only it can do.
+
+        Raises:
+            DeltaMLError: it cannot be done.
+        """
+        if order.action != "withdraw":
+            raise NodeError(f"a {self.role_name}'s node cannot {order.action}")
+        receipt = self.once_for(order, self.marketplace.withdraw)
+        withdrawn = sum(event.amount_wei for event in receipt.events if isinstance(event, Withdrawn))
+        return Outcome(f"{withdrawn / 10**18:.4f} ether were withdrawn.", receipt)
+
+    def once_for(self, order: Order, call: Callable[[Wallet], object]) -> Receipt:
+        """Do on the chain, once, what an order asks for; its purpose is somebody else's wording, and meets none of this node's own."""
+        return self.journal.once(f"ordered: {order.purpose}", call)
+
     def note_error(self, text: str) -> None:
         """Log an error and keep it for `deltaml status`."""
         log.error("%s", text)
         self.book.note_fact("last_error", {"time": time.time(), "text": text})
+
+    def _tell(self, request: Request, text: str) -> None:
+        """Note what a person should know of a request, once."""
+        note = self.book.request(request.id)
+        if note is None or note.note != text:
+            self.book.note_request(request.id, note=text)
+            log.info("%s", text, extra={"request": str(request.id)})
 
     # --- what a role adds ---
 
@@ -227,6 +311,12 @@ class Node(ABC):
     def _is_finished(self, request: Request) -> bool:
         """Whether nothing is left to do in a request that has reached its end."""
         return not self._withdraws or not self.marketplace.credit_wei(self.wallet.address)
+
+    def _let_go(self, number: int) -> None:
+        """Keep nothing of a request that is finished in memory: a seat holds tables of megabytes."""
+        self._requests.pop(number, None)
+        self._documents.pop(number, None)
+        self._seats.pop(str(number), None)
 
     def _open(self) -> None:
         """Begin what needs no chain."""
@@ -372,9 +462,13 @@ class Node(ABC):
         with self._lock:
             if name not in self._seats and name.isdecimal() and len(name) < 20:
                 self._read_chain()
-                if (request := self._requests.get(int(name))) is not None:
+                if (request := self._requests.get(int(name)) or self._read_known(int(name))) is not None:
                     self._take_seat(request)
             return self._seats.get(name)
+
+    def _read_known(self, number: int) -> Request | None:
+        """A request that this process has not read, as after a restart whose first turn is still to come."""
+        return self._read(number) if number in self.marketplace.requests() else None
 
     def _take_seat(self, request: Request) -> None:
         """Sit down at a request whose roles are dealt, or come back to it.

@@ -9,25 +9,31 @@ import json
 import logging
 import os
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from deltaml_core import schemes
 from deltaml_core.buyer import ModelBuyer, initial_weights
 from deltaml_core.chain.events import RequestCreated
+from deltaml_core.chain.marketplace import Receipt
 from deltaml_core.chain.result import check_key_length, proof_hash
-from deltaml_core.chain.types import MetricsKind, Request, Role, Status, Terms, modulus_hash
+from deltaml_core.chain.types import MetricsKind, Request, Role, Statement, Status, Terms, modulus_hash
 from deltaml_core.chain.wallet import SCRYPT_ITERATIONS, Wallet
-from deltaml_core.errors import ContractError, NodeError
+from deltaml_core.errors import ContractError, NodeError, TermsError
 from deltaml_core.messages import FinalModel, Message
-from deltaml_core.node.base import Identity, Node
+from deltaml_core.node.base import Identity, Node, Outcome
+from deltaml_core.node.filling import Filler
 from deltaml_core.node.lines import Connect, Lines
 from deltaml_core.node.offer import Offer
 from deltaml_core.node.seat import Seat
 from deltaml_core.party import Party
 from deltaml_core.randomness import Replayable
 from deltaml_core.schedule import schedule
+from deltaml_core.schemes.base import PrivateKey
+from deltaml_core.store.orders import Order
 from deltaml_core.terms import RequestDocument
 from deltaml_core.transcript import ciphertexts_hash
+
+_FACTORS_A_VALIDATOR = 2  # a measurement of the model is answered with two ciphertexts for each
 
 log = logging.getLogger(__name__)
 
@@ -64,17 +70,24 @@ class BuyerNode(Node):
         self._confirms = confirms
         self._iterations = iterations
         self._roles: dict[int, ModelBuyer] = {}
-        self._lines = Lines(self.wallet.address, self.marketplace, self.mail, self.book, connect, self.seat, self.fail)
+        self._keys: dict[int, PrivateKey] = {}  # made in this life, by modulus: opening their files takes a second
+        self._filler = Filler(lambda: self._lines.resting, self.fail)
+        way = self.wallet.address, self.marketplace, self.mail, self.book, connect
+        self._lines = Lines(*way, self.seat, self.fail, self._filler.look)
 
-    def post(self, offer: Offer) -> int:
+    def post(self, offer: Offer, name: str | None = None) -> int:
         """Post a request and lock its escrow, once: the same offer again gives the same number.
+
+        Args:
+            offer: what to post.
+            name: tells this offer from others; by default its content does.
 
         Raises:
             TermsError, ScaleBudgetError: the key does not fit the terms; nothing was posted.
             NodeError: the contract refused it, and why.
             InsufficientFundsError, ChainError: the chain did.
         """
-        name = f"offer {offer.token}"
+        name = name or f"offer {offer.token}"
         prepared = self.book.fact(name)
         if prepared is None:
             prepared = self._prepare(offer)
@@ -119,6 +132,7 @@ class BuyerNode(Node):
         schedule(offer.terms, schemes.capacity(offer.terms.scheme, offer.terms.key_bits))
         log.info("makes a key of %d bits", offer.terms.key_bits)
         key = schemes.generate(offer.terms.scheme, offer.terms.key_bits)
+        self._keys[key.public.modulus] = key
         path = self.home.keep_key(key, offer.terms.scheme, self._password, iterations=self._iterations)
         self.book.note_key(f"decryption key of offer {offer.token}", str(path.relative_to(self.home.path)))
         return RequestDocument(offer.terms, key.public.modulus, key.prove_modulus()).to_json()
@@ -129,6 +143,45 @@ class BuyerNode(Node):
         while self._offers:
             log.info("request %d is posted, with %d wei in escrow", self.post(self._offers[0]), self._offers[0].escrow_wei)
             self._offers = self._offers[1:]
+
+    def _carry_out(self, order: Order) -> Outcome:
+        match order.action:
+            case "post":
+                offer = Offer.from_json(order.argument("offer", str))
+                number = self.post(offer, f"ordered: {order.purpose}, offer {offer.token}")
+                return Outcome(f"Request {number} is posted.")
+            case "cancel":
+                number = order.argument("request", int)
+                return Outcome(f"Request {number} is taken back.", self._once("cancel", number, self.marketplace.cancel))
+            case "confirm":
+                number = order.argument("request", int)
+                return Outcome(f"The result of request {number} is confirmed.", self._once("confirm", number, self.marketplace.confirm))
+            case "refute":
+                return self._refute(order)
+        return super()._carry_out(order)
+
+    def _once(self, action: str, number: int, call: Callable[[Wallet, int], Receipt]) -> Receipt:
+        receipt = self.journal.once(f"{action} {number}", lambda wallet: call(wallet, number))
+        self._read(number)
+        return receipt
+
+    def _refute(self, order: Order) -> Outcome:
+        """Look at the evidence before gas is spent on it."""
+        number = order.argument("request", int)
+        request, other = self.marketplace.request(number), Statement.from_json(order.argument("statement", dict))
+        chain, contract = self.marketplace.chain_id, self.marketplace.address
+        signatures = {who: signed for who, signed in _signatures(order).items() if other.signer(signed, chain, contract) == who}
+        valid = [validator for validator in request.validators if validator in signatures]
+        needed = len(request.validators) // 2 + 1
+        if other.request != number or other == self.marketplace.submitted(number) or len(valid) < needed:
+            raise NodeError(
+                f"this is no evidence against request {number}: it takes another statement of the same request with {needed} validators' "
+                f"signatures, and {len(valid)} of these are valid"
+            )
+        signed: dict[str, bytes] = {validator: signatures[validator] for validator in valid}
+        receipt = self.once_for(order, lambda wallet: self.marketplace.refute(wallet, number, other, signed))
+        self._read(number)
+        return Outcome(f"The result of request {number} is refuted.", receipt)
 
     def _concerns(self, request: Request) -> bool:
         return request.buyer == self.wallet.address
@@ -192,9 +245,15 @@ class BuyerNode(Node):
         received = request.status is not Status.SETTLED or self.home.model(request.id).exists()
         return received and super()._is_finished(request)
 
+    def _let_go(self, number: int) -> None:
+        super()._let_go(number)
+        self._roles.pop(number, None)
+        self._filler.remove(str(number))
+
     def _sit(self, request: Request, party: Party, randomness: Replayable, nonce: bytes) -> Seat:
         document = self.document(request)
-        key = self.home.key(document.modulus, document.terms.scheme, self._password)
+        key = self._keys.pop(document.modulus, None) or self.home.key(document.modulus, document.terms.scheme, self._password)
+        key, pool = schemes.with_pool(key, _FACTORS_A_VALIDATOR * len(request.validators))
         role = ModelBuyer(party, key, initial_weights(document.terms, key), request.validators)
         self._roles[request.id] = role
         if request.status is Status.SETTLED:
@@ -207,6 +266,7 @@ class BuyerNode(Node):
         seat = Seat(party.request, role, self.wallet, self.mail, randomness, prepare=prepare)
         seat.resume([role.start()])
         self.book.note_request(request.id, seat="buyer")
+        self._filler.add(party.request, pool)
         return seat
 
     def _learn_settlement(self, number: int) -> None:
@@ -219,4 +279,17 @@ class BuyerNode(Node):
 
     def _end(self) -> None:
         self._lines.close()
+        self._filler.close()
         super()._end()
+
+
+def _signatures(order: Order) -> dict[str, bytes]:
+    """Those that came with a statement, by address.
+
+    Raises:
+        TermsError: they are none.
+    """
+    try:
+        return {str(who): bytes.fromhex(str(signed).removeprefix("0x")) for who, signed in order.argument("signatures", dict).items()}
+    except ValueError as error:
+        raise TermsError(f"these are no signatures by address, in hexadecimal: {error!r}") from error

@@ -36,12 +36,16 @@ class Desk(Seat):
         return self.transcript
 
     def signatures(self) -> dict[str, bytes]:
-        """The validators' signatures of the statement, by address."""
+        """What those who approved the result have signed, by address; nothing is said yet of whether it holds.
+
+        The role knows of an approval a moment before the store has it; whoever asks here waits for that moment to pass.
+        """
         found = {}
-        for kept in self._mail.handled(self.request, self._signer.address, ApproveResult.kind):
-            message = decode(SignedMessage.decode(kept.body).message, kept.sender)
-            if isinstance(message, ApproveResult) and message.statement_signature:
-                found[message.sender] = bytes.fromhex(message.statement_signature)
+        with self.lock:
+            for kept in self._mail.handled(self.request, self._signer.address, ApproveResult.kind):
+                message = decode(SignedMessage.decode(kept.body).message, kept.sender)
+                if isinstance(message, ApproveResult) and message.statement_signature:
+                    found[message.sender] = bytes.fromhex(message.statement_signature)
         return found
 
     def silent(self, seconds: float) -> set[str]:

@@ -22,7 +22,7 @@ from deltaml_core.errors import KeystoreError, NodeError
 from deltaml_core.node import vault
 from deltaml_core.schemes.base import PrivateKey
 
-HOME_VARIABLE, PASSWORD_VARIABLE = "DELTAML_HOME", "DELTAML_PASSWORD"
+HOME_VARIABLE, PASSWORD_VARIABLE, PASSWORD_FILE_VARIABLE = "DELTAML_HOME", "DELTAML_PASSWORD", "DELTAML_PASSWORD_FILE"
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,7 @@ class Line:
         seat: Callable[[str], Seat | None],
         requests: Callable[[], Collection[str]],
         fail: Callable[[BaseException], None],
+        rests: Callable[[], None] = lambda: None,
     ) -> None:
         """Open the line.
 
@@ -46,6 +47,7 @@ class Line:
             seat: the seat at a training, None where there is none.
             requests: the trainings whose messages go out here.
             fail: told of an error that no retry mends.
+            rests: told whenever what came was answered, or what was said was sent.
         """
         self._address = address
         self._peer = peer
@@ -54,6 +56,8 @@ class Line:
         self._seat = seat
         self._requests = requests
         self._fail = fail
+        self._rests = rests
+        self._sending, self._handling = False, False
         self._closed = threading.Event()
         self._something_to_send = threading.Event()
         mail.subscribe(self._look)
@@ -68,6 +72,11 @@ class Line:
     def look(self) -> None:
         """See what is to be sent: another training's messages go out here from now on."""
         self._something_to_send.set()
+
+    @property
+    def resting(self) -> bool:
+        """Whether it waits for messages, and has none to handle or to send."""
+        return not (self._handling or self._sending or self._something_to_send.is_set())
 
     def hang_up(self) -> None:
         """Carry nothing more, soon."""
@@ -101,7 +110,10 @@ class Line:
             raise
 
     def _send(self) -> None:
+        self._sending = False
+        self._rests()
         self._something_to_send.wait()
+        self._sending = True
         self._something_to_send.clear()
         try:
             for kept in self._mail.unsent(self._address, self._requests()):
@@ -117,7 +129,11 @@ class Line:
             raise
 
     def _receive(self) -> None:
-        for delivery in self._transport.receive(WAIT_SECONDS):
+        self._handling = False
+        self._rests()
+        deliveries = self._transport.receive(WAIT_SECONDS)
+        self._handling = True
+        for delivery in deliveries:
             self._deliver(delivery.data)
             self._transport.acknowledge(delivery)
 

@@ -58,6 +58,7 @@ class Lines:
         connect: Connect,
         seat: Callable[[str], Seat | None],
         fail: Callable[[BaseException], None],
+        rests: Callable[[], None] = lambda: None,
     ) -> None:
         """No line yet; the arguments are those of `Line`, with how to `connect` to an aggregator."""
         self._address = address
@@ -67,6 +68,7 @@ class Lines:
         self._connect = connect
         self._seat = seat
         self._fail = fail
+        self._rests = rests
         self._lines: dict[str, Line] = {}
         self._ending: list[Line] = []
         self._needed: dict[str, set[str]] = {}
@@ -87,7 +89,12 @@ class Lines:
         else:
             requests = self._requests_of(aggregator)
             self._book.note_peer(aggregator, Role.FEDERATED_AGGREGATOR.name, url)
-            self._lines[aggregator] = Line(self._address, aggregator, transport, self._mail, self._seat, requests, self._fail)
+            self._lines[aggregator] = Line(self._address, aggregator, transport, self._mail, self._seat, requests, self._fail, self._rests)
+
+    @property
+    def resting(self) -> bool:
+        """Whether none has anything to handle or to send."""
+        return all(line.resting for line in tuple(self._lines.values()))
 
     def release(self, request: str) -> None:
         """A training needs its line no more."""

@@ -12,7 +12,7 @@ from eth_utils.address import is_checksum_address
 
 from deltaml_core import canonical
 from deltaml_core.errors import TermsError
-from deltaml_core.statistics import Column, Requirements
+from deltaml_core.statistics import Requirements
 from deltaml_core.terms import TrainingTerms
 
 HOUR, DAY = 3600, 24 * 3600
@@ -70,7 +70,7 @@ class Offer:
 
     def to_json(self) -> str:
         """As the file holds it."""
-        return canonical.dump(asdict(self)).decode()
+        return canonical.dump(self._content()).decode()
 
     @classmethod
     def from_json(cls, text: str) -> Offer:
@@ -82,9 +82,7 @@ class Offer:
         try:
             content: dict[str, Any] = dict(canonical.load(text))
             stated = dict(content.pop("terms"))
-            columns = stated.pop("requirements")
-            features = tuple(Column(**column) for column in columns["features"])
-            requirements = Requirements(features, Column(**columns["target"]), columns.get("minimum_rows", 1))
+            requirements = Requirements.of_content(stated.pop("requirements"))
             content["validators"] = tuple(content.get("validators", ()))
             return cls(terms=TrainingTerms(requirements, **stated), **content)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
@@ -106,4 +104,9 @@ class Offer:
 
     def write(self, path: Path) -> None:
         """Write it for people to edit."""
-        path.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
+        path.write_text(json.dumps(self._content(), indent=2) + "\n", encoding="utf-8")
+
+    def _content(self) -> dict[str, Any]:
+        content = asdict(self)
+        content["terms"]["requirements"] = self.terms.requirements.content()
+        return content

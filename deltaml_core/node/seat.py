@@ -3,7 +3,8 @@
 What a role is follows from the messages it has handled and the random numbers it drew meanwhile. Both can be had again after a
 crash: messages are in the store before anybody is told that they arrived, and the numbers follow from the wallet's key, a nonce
 drawn once for this seat, and the digest of the message that is handled. So nothing is drawn anew that may have been seen: a message
-handled a second time leads to the same answers, and those in the store are the ones that are sent.
+handled a second time leads to the same answers, and those in the store are the ones that are sent. (Of ciphertexts that a role keeps
+nothing of, the random factors may be others: `party.Party.sending_key`.)
 """
 
 from __future__ import annotations

@@ -65,8 +65,13 @@ class PublicKey(Protocol):
     def zeros(self, count: int) -> Ciphertexts:
         """Zeros that everybody recognises as such: without randomness. Not fresh."""
 
-    def prepare(self, matrix: Sequence[Sequence[int]]) -> LinearMap:
-        """Precompute what a matrix of signed integers needs for `affine`."""
+    def prepare(self, matrix: Sequence[Sequence[int]], reference: Sequence[Sequence[int]] | None = None) -> LinearMap:
+        """Precompute what a matrix of signed integers needs for `affine`.
+
+        Args:
+            matrix: (rows, columns) signed integers.
+            reference: for a secret matrix, a public one of the same shape: products take as long as with that, whatever the secret is.
+        """
 
     def affine(self, linear: LinearMap, offset: Sequence[int], vector: Ciphertexts) -> Ciphertexts:
         """`[[M a + v]]` from `[[a]]`. *Fresh.*"""
@@ -141,6 +146,9 @@ class PrivateKey(Protocol):
 
         Only for what is meant to be public, and only of ciphertexts that somebody else re-randomised last (protocol.md §7).
         """
+
+    def open_zero(self, value: int) -> Opening | None:
+        """As `open`, of one that should hold 0; None when it holds anything else, of which nothing is shown."""
 
     def prove_modulus(self) -> tuple[int, ...]:
         """What `check_modulus` asks for."""

@@ -28,7 +28,7 @@ def prove(p: int, q: int) -> tuple[int, ...]:
     inverse = gmpy2.invert(q, p)
     roots = []
     for challenge in challenges(n):
-        root_p, root_q = (gmpy2.powmod(challenge, exponent, prime) for prime, exponent in exponents)
+        root_p, root_q = (gmpy2.powmod_sec(challenge, exponent, prime) for prime, exponent in exponents)
         roots.append(int(root_q + q * ((root_p - root_q) * inverse % p)))
     return tuple(roots)
 

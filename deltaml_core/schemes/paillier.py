@@ -10,6 +10,7 @@ powers `h**a` of a random n-th power `h = (-x**2)**n` (Damgård, Jurik & Nielsen
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from collections.abc import Sequence
 from functools import cached_property
@@ -20,13 +21,17 @@ from gmpy2 import mpz
 from phe.paillier import generate_paillier_keypair
 
 from deltaml_core.errors import CiphertextError, PublicKeyError, TermsError
-from deltaml_core.randomness import SYSTEM, Randomness
+from deltaml_core.randomness import SYSTEM, Draws, Randomness
 from deltaml_core.schemes import modulus_proof
 from deltaml_core.schemes.base import Ciphertexts, LinearMap, Opening
+from deltaml_core.schemes.levelling import LevelMatrix
 from deltaml_core.schemes.multiexp import ExponentMatrix, FixedBase, multiply
+from deltaml_core.schemes.pool import ZeroPool
 
-SHORT_RANDOMNESS_BITS = 2 * 128 + 64
-"""Twice the security level, plus slack: the length of the exponent a in h**a."""
+_SECURITY_LEVELS = ((15360, 256), (7680, 192), (3072, 128), (0, 112))
+"""Bits of security of a modulus of at least so many bits (NIST SP 800-57, part 1, table 2); for the tests' short ones that of 2048 bits."""
+
+_SLACK_BITS = 64
 
 BATCH_BITS = 80
 """Length of the random weights under which several openings are checked as one."""
@@ -52,11 +57,24 @@ class PaillierPublicKey:
         self._n = mpz(modulus)
         self._n_squared = self._n * self._n
         self._randomness = randomness
+        self._pool: ZeroPool | None = None
+
+    def with_pool(self, size: int) -> tuple[PaillierPublicKey, ZeroPool]:
+        """The same key over the same tables, whose `encrypt`, `affine`, `add_plain` and `rerandomise` take the pool's factors first."""
+        table = self._zeros
+        stocked = copy.copy(self)
+        stocked._pool = ZeroPool(lambda: table.power(SYSTEM.randbits(self.short_randomness_bits)), size)
+        return stocked, stocked._pool
 
     @property
     def bits(self) -> int:
         """Length of n."""
         return self.modulus.bit_length()
+
+    @property
+    def short_randomness_bits(self) -> int:
+        """Length of the exponent a in h**a: twice the security level, plus slack."""
+        return 2 * next(level for bits, level in _SECURITY_LEVELS if self.bits >= bits) + _SLACK_BITS
 
     @property
     def modulus(self) -> int:
@@ -74,6 +92,11 @@ class PaillierPublicKey:
         return bits - 2
 
     @cached_property
+    def _nth(self) -> ExponentMatrix:
+        """For n-th powers."""
+        return ExponentMatrix.recode([[self.modulus]])
+
+    @cached_property
     def _zeros(self) -> FixedBase:
         """Of an x that this object draws once, for this modulus."""
         drawn = self._randomness.fixed(b"DeltaML short randomness v1" + self._modulus_bytes)
@@ -82,7 +105,7 @@ class PaillierPublicKey:
     @cached_property
     def _agreed_zeros(self) -> FixedBase:
         """As `_zeros`, of an x that follows from the modulus."""
-        length = (self.bits + SHORT_RANDOMNESS_BITS) // 8
+        length = (self.bits + self.short_randomness_bits) // 8
         digest = hashlib.shake_256(b"DeltaML base v1" + self._modulus_bytes).digest(length)
         return self._powers_of(int.from_bytes(digest) % self._n)
 
@@ -91,8 +114,8 @@ class PaillierPublicKey:
         return self.modulus.to_bytes((self.bits + 7) // 8)
 
     def _powers_of(self, x: mpz) -> FixedBase:
-        h = gmpy2.powmod(-x * x % self._n_squared, self._n, self._n_squared)
-        return FixedBase(h, self._n_squared, SHORT_RANDOMNESS_BITS)
+        (h,) = self.combine(self._nth, (int(-x * x % self._n_squared),))
+        return FixedBase(h, self._n, self.short_randomness_bits)
 
     def encrypt(self, values: Sequence[int]) -> Ciphertexts:
         """Encrypt signed integers."""
@@ -102,9 +125,9 @@ class PaillierPublicKey:
         """`(1 + n)**0 * 1**n`, `count` times."""
         return (1,) * count
 
-    def prepare(self, matrix: Sequence[Sequence[int]]) -> ExponentMatrix:
-        """Recode a matrix of signed integers for `affine`."""
-        return ExponentMatrix.recode(matrix)
+    def prepare(self, matrix: Sequence[Sequence[int]], reference: Sequence[Sequence[int]] | None = None) -> ExponentMatrix | LevelMatrix:
+        """Recode a matrix of signed integers for `affine`; with a reference so that its products take as long as that one's."""
+        return ExponentMatrix.recode(matrix) if reference is None else LevelMatrix.recode(matrix, reference)
 
     def affine(self, linear: LinearMap, offset: Sequence[int], vector: Ciphertexts) -> Ciphertexts:
         """`[[M a + v]]` from `[[a]]`, re-randomised."""
@@ -112,12 +135,14 @@ class PaillierPublicKey:
 
     def combine(self, linear: LinearMap, vector: Ciphertexts) -> Ciphertexts:
         """`[[M a]]`; its randomness is a function of M."""
+        if isinstance(linear, LevelMatrix):
+            return tuple(map(int, linear.multiply(vector, self._n)))
         assert isinstance(linear, ExponentMatrix)
-        return tuple(map(int, multiply(vector, linear, self._n_squared)))
+        return tuple(map(int, multiply(vector, linear, self._n)))
 
     def scale(self, values: Ciphertexts, factors: Sequence[int]) -> Ciphertexts:
         """`[[f a]]`, entry by entry; negative factors through the inverse."""
-        return tuple(int(gmpy2.powmod(value, factor, self._n_squared)) for value, factor in zip(values, factors, strict=True))
+        return tuple(self.combine(self.prepare([[factor]]), (value,))[0] for value, factor in zip(values, factors, strict=True))
 
     def shift(self, values: Ciphertexts, addends: Sequence[int]) -> Ciphertexts:
         """`[[a + b]]` for known b, with the randomness of `[[a]]`."""
@@ -129,8 +154,8 @@ class PaillierPublicKey:
 
     def add_plain(self, values: Sequence[int], addends: Sequence[int]) -> Ciphertexts:
         """Add known integers and re-randomise."""
-        exponents = [self._randomness.randbits(SHORT_RANDOMNESS_BITS) for _ in values]
-        zeros = self._zeros.powers(exponents)
+        zeros = [] if self._pool is None else self._pool.take(len(values))
+        zeros += self._zeros.powers([self._randomness.randbits(self.short_randomness_bits) for _ in values[len(zeros) :]])
         return tuple(int(value * zero % self._n_squared) for value, zero in zip(self.shift(tuple(values), addends), zeros, strict=True))
 
     def rerandomise(self, values: Ciphertexts) -> Ciphertexts:
@@ -139,7 +164,7 @@ class PaillierPublicKey:
 
     def rerandomise_from(self, seed: bytes, values: Ciphertexts) -> Ciphertexts:
         """The same plaintexts under randomness that follows from a secret seed."""
-        length = SHORT_RANDOMNESS_BITS // 8
+        length = self.short_randomness_bits // 8
         stream = hashlib.shake_256(b"DeltaML zeros v1" + seed).digest(length * len(values))
         zeros = self._agreed_zeros.powers([int.from_bytes(stream[start : start + length]) for start in range(0, len(stream), length)])
         return tuple(int(value * zero % self._n_squared) for value, zero in zip(values, zeros, strict=True))
@@ -159,9 +184,9 @@ class PaillierPublicKey:
 
     def verify(self, ciphertext: int, opening: Opening) -> bool:
         """Whether `c = (1 + n)**plaintext * r**n mod n**2`: one exponentiation."""
-        if not 0 < opening.randomness < self._n:
+        if not 0 < opening.randomness < self._n or gmpy2.gcd(opening.randomness, self._n) != 1:
             return False
-        nth_power = gmpy2.powmod(opening.randomness, self._n, self._n_squared)
+        (nth_power,) = self.combine(self._nth, (opening.randomness,))
         return bool(self._power_of_g(opening.plaintext) * nth_power % self._n_squared == ciphertext)
 
     def verify_all(self, ciphertexts: Ciphertexts, openings: Sequence[Opening]) -> bool:
@@ -169,14 +194,15 @@ class PaillierPublicKey:
 
         What is not 1 although its powers may be has small order, so it holds 0 and bends no plaintext; the weights are odd against -1.
         """
-        fitting = len(ciphertexts) == len(openings) and all(0 < opening.randomness < self._n for opening in openings)
-        if not fitting or any(gmpy2.gcd(opening.randomness, self._n) != 1 for opening in openings):
+        if len(ciphertexts) != len(openings) or not all(0 < opening.randomness < self._n for opening in openings):
             return False
-        if not openings:
-            return True
+        if len(openings) <= 1:
+            return all(map(self.verify, ciphertexts, openings))
         weights = [SYSTEM.randbits(BATCH_BITS) | 1 for _ in openings]  # nobody may foresee them, and nothing is sent that holds them
         (combined,) = self.combine(self.prepare([weights]), ciphertexts)
-        randomness = multiply([opening.randomness for opening in openings], self.prepare([weights]), self._n)[0]
+        randomness = mpz(1)
+        for weight, opening in zip(weights, openings, strict=True):
+            randomness = randomness * gmpy2.powmod(opening.randomness, weight, self._n) % self._n
         plaintext = sum(weight * opening.plaintext for weight, opening in zip(weights, openings, strict=True))
         return self.verify(combined, Opening(plaintext, int(randomness)))
 
@@ -190,18 +216,24 @@ class PaillierPublicKey:
 
 
 class PaillierPrivateKey:
-    """The factorisation of n. It stays in the Model Buyer's process; `repr` shows nothing of it."""
+    """The factorisation of n. It stays in the Model Buyer's process; `repr` shows nothing of it.
+
+    Powers to exponents that tell the factors are GMP's `powmod_sec`: as long, and the same memory, whatever the exponent.
+    """
 
     def __init__(self, key: phe.PaillierPrivateKey, randomness: Randomness = SYSTEM) -> None:
         """Wrap phe's private key; `randomness` is what it encrypts with."""
         self._key = key
         self._randomness = randomness
+        self._pool: ZeroPool | None = None
         self._public = PaillierPublicKey(key.public_key.n, randomness)
-        self._p_squared, self._q_squared = mpz(key.p) ** 2, mpz(key.q) ** 2
-        self._n_squared = self._p_squared * self._q_squared
-        self._q_inverse = gmpy2.invert(key.q, key.p)
-        self._roots = [(mpz(prime), gmpy2.invert(key.public_key.n, prime - 1)) for prime in (key.p, key.q)]
-        self._q_squared_inverse = gmpy2.invert(self._q_squared, self._p_squared)
+        p, q = self._primes = mpz(key.p), mpz(key.q)
+        self._squares = p**2, q**2
+        self._n_squared = mpz(key.public_key.n) ** 2
+        self._factors = mpz(key.hp), mpz(key.hq)
+        self._q_inverse = gmpy2.invert(q, p)
+        self._roots = [gmpy2.invert(key.public_key.n, prime - 1) for prime in self._primes]
+        self._q_squared_inverse = gmpy2.invert(q**2, p**2)
 
     @classmethod
     def generate(cls, bits: int) -> PaillierPrivateKey:
@@ -225,19 +257,43 @@ class PaillierPrivateKey:
         return self._public
 
     def drawing_from(self, randomness: Randomness) -> PaillierPrivateKey:
-        """The same key with another source of randomness."""
-        return PaillierPrivateKey(self._key, randomness)
+        """The same key with another source of randomness, and the same pool."""
+        other = PaillierPrivateKey(self._key, randomness)
+        other._pool = self._pool
+        return other
+
+    def with_pool(self, size: int) -> tuple[PaillierPrivateKey, ZeroPool]:
+        """The same key, whose `encrypt` takes the pool's n-th powers first."""
+        stocked = copy.copy(self)
+        stocked._pool = ZeroPool(lambda: self._random_nth_power(SYSTEM), size)
+        return stocked, stocked._pool
 
     def encrypt(self, values: Sequence[int]) -> Ciphertexts:
         """Encrypt with uniform randomness: an n-th power mod p**2 is an s**p, and likewise for q."""
         n = self._public.modulus
-        return tuple(int((1 + n * (value % n)) * self._random_nth_power() % self._n_squared) for value in values)
+        zeros = [] if self._pool is None else self._pool.take(len(values))
+        zeros += [self._random_nth_power(self._randomness) for _ in values[len(zeros) :]]
+        return tuple(int((1 + n * (value % n)) * zero % self._n_squared) for value, zero in zip(values, zeros, strict=True))
 
     def decrypt(self, values: Ciphertexts) -> list[int]:
         """The signed integers, above n / 2 negative. In this process alone: the factors are sent to no worker."""
         n = self._public.modulus
-        plaintexts = (self._key.raw_decrypt(value) for value in values)
+        plaintexts = (self._decrypt(mpz(value)) for value in values)
         return [int(plaintext) - n if plaintext > n // 2 else int(plaintext) for plaintext in plaintexts]
+
+    def _decrypt(self, value: mpz) -> mpz:
+        """`L_p(c**(p-1) mod p**2) h_p mod p`, and likewise for q (Paillier 1999, §7)."""
+        return self._join(
+            *(
+                (gmpy2.powmod_sec(value, prime - 1, square) - 1) // prime * factor % prime
+                for prime, square, factor in zip(self._primes, self._squares, self._factors, strict=True)
+            )
+        )
+
+    def _join(self, mod_p: mpz, mod_q: mpz) -> mpz:
+        """The number below n with these rests."""
+        p, q = self._primes
+        return mod_q + q * ((mod_p - mod_q) * self._q_inverse % p)
 
     def open(self, values: Ciphertexts) -> list[Opening]:
         """The signed integers with their randomness, `r = c**(1/n) mod n`, each checked before it is shown.
@@ -249,13 +305,16 @@ class PaillierPrivateKey:
         """
         openings = []
         for value, plaintext in zip(values, self.decrypt(values), strict=True):
-            halves = [gmpy2.powmod(value, exponent, prime) for prime, exponent in self._roots]
-            p, q = (prime for prime, _ in self._roots)
-            opening = Opening(plaintext, int(halves[1] + q * ((halves[0] - halves[1]) * self._q_inverse % p)))
+            opening = Opening(plaintext, self._root(value))
             if not self._holds(value, opening):
                 raise PublicKeyError("an opening did not pass its own check, so it was not shown: this machine computes wrongly")
             openings.append(opening)
         return openings
+
+    def open_zero(self, value: int) -> Opening | None:
+        """Its n-th root, if it has one modulo n**2: what holds 0 needs no decryption."""
+        opening = Opening(0, self._root(value))
+        return opening if self._holds(value, opening) else None
 
     def prove_modulus(self) -> tuple[int, ...]:
         """The n-th roots of challenges (`modulus_proof.py`)."""
@@ -273,16 +332,21 @@ class PaillierPrivateKey:
         p, q = int.from_bytes(secret[:half]), int.from_bytes(secret[half:])
         return cls(phe.PaillierPrivateKey(phe.PaillierPublicKey(p * q), p, q))
 
+    def _root(self, value: int) -> int:
+        """`c**(1/n) mod n`, the randomness of a ciphertext, by halves."""
+        return int(self._join(*(gmpy2.powmod_sec(value, root, prime) for root, prime in zip(self._roots, self._primes, strict=True))))
+
     def _holds(self, value: int, opening: Opening) -> bool:
-        """`PaillierPublicKey.verify` by halves, which is four times as fast."""
-        n = self._public.modulus
+        """`PaillierPublicKey.verify` by halves: `r**n = (r**q)**p mod p**2`, where `r**q` is needed mod p only; and likewise for q."""
+        n, (p, q), (p_squared, q_squared) = self._public.modulus, self._primes, self._squares
         return all(
-            (1 + n * (opening.plaintext % n)) * gmpy2.powmod(opening.randomness, n, square) % square == value % square
-            for square in (self._p_squared, self._q_squared)
+            (1 + n * (opening.plaintext % n)) * gmpy2.powmod_sec(gmpy2.powmod_sec(opening.randomness, other, prime), prime, square) % square
+            == value % square
+            for prime, other, square in ((p, q, p_squared), (q, p, q_squared))
         )
 
-    def _random_nth_power(self) -> mpz:
-        p, q = mpz(self._key.p), mpz(self._key.q)
-        mod_p = gmpy2.powmod(self._randomness.randbelow(int(p) - 1) + 1, p, self._p_squared)
-        mod_q = gmpy2.powmod(self._randomness.randbelow(int(q) - 1) + 1, q, self._q_squared)
-        return mod_q + self._q_squared * ((mod_p - mod_q) * self._q_squared_inverse % self._p_squared)
+    def _random_nth_power(self, draws: Draws) -> mpz:
+        (p, q), (p_squared, q_squared) = self._primes, self._squares
+        mod_p = gmpy2.powmod_sec(draws.randbelow(int(p) - 1) + 1, p, p_squared)
+        mod_q = gmpy2.powmod_sec(draws.randbelow(int(q) - 1) + 1, q, q_squared)
+        return mod_q + q_squared * ((mod_p - mod_q) * self._q_squared_inverse % p_squared)

@@ -74,6 +74,10 @@ class PlainKey:
         """The values themselves."""
         return [Opening(value, 1) for value in values]
 
+    def open_zero(self, value: int) -> Opening | None:
+        """The value itself, if it is 0."""
+        return None if value else Opening(0, 1)
+
     def verify(self, ciphertext: int, opening: Opening) -> bool:
         """Whether they are the same."""
         return ciphertext == opening.plaintext
@@ -91,7 +95,7 @@ class PlainKey:
         if bits != self._bits:
             raise PublicKeyError(f"the modulus has {self._bits} bits, but the terms state {bits}")
 
-    def prepare(self, matrix: Sequence[Sequence[int]]) -> PlainMatrix:
+    def prepare(self, matrix: Sequence[Sequence[int]], reference: Sequence[Sequence[int]] | None = None) -> PlainMatrix:
         """The matrix itself."""
         return PlainMatrix(tuple(tuple(row) for row in matrix))
 

@@ -31,6 +31,7 @@ class RequestNote:
         note: what a person should know of it.
         ended: whether nothing is left to do in it.
         known_releases, total_releases: how often the rows were measured for it (`releases.py`).
+        matches: of an owner's data sets, by digest, why it does not serve the request; None where it does.
     """
 
     id: int
@@ -44,6 +45,7 @@ class RequestNote:
     ended: bool = False
     known_releases: int = 0
     total_releases: int = 0
+    matches: dict[str, str | None] | None = None
 
 
 @dataclass(frozen=True)

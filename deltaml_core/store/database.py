@@ -7,6 +7,7 @@ wait for the disk: a killed process loses nothing of it, a power cut may lose th
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +24,8 @@ from deltaml_core.errors import StoreError
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _BUSY_SECONDS = 30
+_ALEMBIC = threading.Lock()
+"""Alembic keeps what it is doing in module globals: one thread at a time."""
 
 
 class Database:
@@ -45,6 +48,7 @@ class Database:
         )
         event.listen(self._engine, "connect", _set_up)
         event.listen(self._engine, "begin", _begin)
+        self._turn = threading.Lock()  # SQLite has its own for writers, whose waiters sleep longer and longer between two looks
         try:
             self._migrate()
         except StoreError:
@@ -68,7 +72,7 @@ class Database:
         Raises:
             StoreError: the file cannot be written.
         """
-        with self._named_faults(), self._engine.connect().execution_options(writes="FULL") as connection, connection.begin():
+        with self._transaction("FULL") as connection:
             yield connection
 
     @contextmanager
@@ -78,18 +82,25 @@ class Database:
         Raises:
             StoreError: the file cannot be written.
         """
-        with self._named_faults(), self._engine.connect().execution_options(writes="NORMAL") as connection, connection.begin():
+        with self._transaction("NORMAL") as connection:
             yield connection
 
     def close(self) -> None:
         """Let go of the file."""
         self._engine.dispose()
 
+    @contextmanager
+    def _transaction(self, synchronous: str) -> Iterator[Connection]:
+        with self._turn, self._named_faults(), self._engine.connect() as connection:
+            connection.execution_options(writes=synchronous)
+            with connection.begin():
+                yield connection
+
     def _migrate(self) -> None:
         config = Config()
         config.set_main_option("script_location", str(_MIGRATIONS))
         logging.getLogger("alembic").setLevel(logging.WARNING)
-        with self.writing() as connection:
+        with _ALEMBIC, self.writing() as connection:
             config.attributes["connection"] = connection
             try:
                 command.upgrade(config, "head")
@@ -120,5 +131,7 @@ def _begin(connection: Connection) -> None:
     if synchronous is None:
         connection.exec_driver_sql("BEGIN")
     else:
-        connection.exec_driver_sql(f"PRAGMA synchronous = {synchronous}")  # a connection keeps the setting, a pool hands it to anybody
+        if connection.info.get("synchronous") != synchronous:  # a connection keeps the setting, a pool hands it to anybody
+            connection.exec_driver_sql(f"PRAGMA synchronous = {synchronous}")
+            connection.info["synchronous"] = synchronous
         connection.exec_driver_sql("BEGIN IMMEDIATE")

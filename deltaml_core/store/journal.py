@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from eth_typing import ChecksumAddress
 from hexbytes import HexBytes
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 from web3 import Web3
 from web3.types import TxParams
 
@@ -23,6 +23,10 @@ from deltaml_core.chain.wallet import Wallet
 from deltaml_core.errors import ChainError, ContractError
 from deltaml_core.store.database import Database
 from deltaml_core.store.schema import transactions
+
+_OF_PURPOSE = select(transactions).where(transactions.c.purpose == bindparam("what"))
+_FROM_ON = select(transactions).where(transactions.c.nonce >= bindparam("first")).order_by(transactions.c.nonce)
+_MINED = update(transactions).where(transactions.c.purpose == bindparam("what")).values(block=bindparam("where"))
 
 
 @dataclass(frozen=True)
@@ -72,10 +76,16 @@ class Journal:
         """
         with self._one_at_a_time:
             self._send_missing()
-            if self._find(purpose) is None:
-                call(_Writing(self._wallet, purpose, self._note))
-            sent = self._find(purpose)
-            receipt = None if sent is None else self._marketplace.receipt(sent.hash)
+            sent, done = self._find(purpose), None
+            if sent is None:
+                done = call(_Writing(self._wallet, purpose, self._note))
+                sent = self._find(purpose)
+            if sent is None:
+                receipt = None
+            elif isinstance(done, Receipt) and done.transaction_hash == sent.hash:
+                receipt = done
+            else:
+                receipt = self._marketplace.receipt(sent.hash)
             if receipt is None:
                 raise ChainError(f"the chain does not show what was sent for {purpose!r} yet: ask again")
             if not receipt.succeeded:
@@ -92,13 +102,14 @@ class Journal:
     def _send_missing(self) -> None:
         """The chain's count of the account's transactions tells which of them it lacks."""
         known = self._marketplace.transaction_count(self._wallet.address)
-        for sent in self.all():
-            if sent.nonce >= known:
-                self._note_block(sent.purpose, self._marketplace.send_again(sent.raw).block)
+        with self._database.reading() as connection:
+            missing = [Sent(*row) for row in connection.execute(_FROM_ON, {"first": known})]
+        for sent in missing:
+            self._note_block(sent.purpose, self._marketplace.send_again(sent.raw).block)
 
     def _find(self, purpose: str) -> Sent | None:
         with self._database.reading() as connection:
-            row = connection.execute(select(transactions).where(transactions.c.purpose == purpose)).first()
+            row = connection.execute(_OF_PURPOSE, {"what": purpose}).first()
         return None if row is None else Sent(*row)
 
     def _note(self, purpose: str, nonce: int, raw: bytes) -> None:
@@ -113,8 +124,8 @@ class Journal:
             connection.execute(update(transactions).where(transactions.c.purpose == purpose).values(purpose=renamed, block=receipt.block))
 
     def _note_block(self, purpose: str, block: int) -> None:
-        with self._database.writing() as connection:
-            connection.execute(update(transactions).where(transactions.c.purpose == purpose).values(block=block))
+        with self._database.noting() as connection:
+            connection.execute(_MINED, {"what": purpose, "where": block})
 
 
 class _Writing(Wallet):

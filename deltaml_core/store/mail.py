@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-from sqlalchemy import Connection, Row, Select, func, select, update
+from sqlalchemy import Connection, Row, Select, bindparam, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from deltaml_core.messages import Message
@@ -26,6 +27,33 @@ from deltaml_core.store.schema import messages
 
 AT_ONCE = 100
 """Messages handed out together, at most."""
+
+# What every message passes through is put together once: putting a statement together takes several times as long as executing it.
+_ITS_PLACE = messages.c.number == bindparam("place")
+_WAITS = (messages.c.recipient == bindparam("whose")) & ~messages.c.taken
+_KEEP = insert(messages).on_conflict_do_nothing(index_elements=["digest"])
+_TAKE = update(messages).where(_ITS_PLACE).values(taken=True, fault=bindparam("why"))
+_HAND_OVER = update(messages).where(_ITS_PLACE).values(taken=True)
+_TAKE_UP_TO = update(messages).where(_WAITS & (messages.c.number <= bindparam("place"))).values(taken=True)
+_FIND = select(messages.c.number).where(messages.c.digest == bindparam("digest"))
+_WAITING = select(messages).where(_WAITS & (messages.c.number > bindparam("after"))).order_by(messages.c.number).limit(bindparam("limit"))
+_LENGTHS = select(func.length(messages.c.body)).where(_WAITS).order_by(messages.c.number).limit(AT_ONCE)
+_UNSENT = (
+    select(messages)
+    .where(
+        (messages.c.sender == bindparam("sender"))
+        & (messages.c.recipient != bindparam("sender"))
+        & ~messages.c.taken
+        & messages.c.request.in_(bindparam("requests", expanding=True))
+    )
+    .order_by(messages.c.number)
+)
+_RECORD = (
+    select(messages.c.number, messages.c.body)
+    .where((messages.c.request == bindparam("request")) & messages.c.number.between(bindparam("first"), bindparam("last")))
+    .order_by(messages.c.number)
+)
+_LAST_PLACE = (1 << 63) - 1
 
 OnMail = Callable[[Collection[str]], None]
 Signed = tuple[SignedMessage, Message]
@@ -54,6 +82,24 @@ class Kept:
     fault: str | None
 
 
+@dataclass(frozen=True)
+class RoundTraffic:
+    """The messages of one round of a training.
+
+    Attributes:
+        round: its number.
+        messages: how many.
+        bytes: how long together, signatures included.
+        first, last: when the first and the last of them was written, Unix seconds.
+    """
+
+    round: int
+    messages: int
+    bytes: int
+    first: float
+    last: float
+
+
 class Mail:
     """The messages of one store; safe for several threads."""
 
@@ -62,6 +108,7 @@ class Mail:
         self._database = database
         self._listeners: list[OnMail] = []
         self._arrived = threading.Condition()
+        self._news: Counter[str] = Counter()  # how often something was written for somebody
         self.subscribe(self._wake)
 
     # --- writing ---
@@ -91,7 +138,7 @@ class Mail:
             fault: why it was refused, if it was.
         """
         with self._database.writing() if answers else self._database.noting() as connection:
-            connection.execute(update(messages).where(messages.c.number == number).values(taken=True, fault=fault))
+            connection.execute(_TAKE, {"place": number, "why": fault})
             for answer in answers:
                 _insert(connection, answer)
         self._tell({message.recipient for _, message in answers})
@@ -114,42 +161,50 @@ class Mail:
     def handed_over(self, number: int) -> None:
         """Note that a message reached the next store; where that was forgotten it is sent again, which changes nothing there."""
         with self._database.noting() as connection:
-            connection.execute(update(messages).where(messages.c.number == number).values(taken=True))
+            connection.execute(_HAND_OVER, {"place": number})
 
     def taken_up_to(self, recipient: str, number: int) -> None:
         """Note that somebody elsewhere has taken all its messages up to a place; where that was forgotten they are delivered again."""
-        its = (messages.c.recipient == recipient) & (messages.c.number <= number) & ~messages.c.taken
         with self._database.noting() as connection:
-            connection.execute(update(messages).where(its).values(taken=True))
+            connection.execute(_TAKE_UP_TO, {"whose": recipient, "place": number})
 
     # --- reading ---
 
     def has(self, digest: bytes) -> bool:
         """Whether a message is here."""
         with self._database.reading() as connection:
-            return connection.execute(select(messages.c.number).where(messages.c.digest == digest)).first() is not None
+            return connection.execute(_FIND, {"digest": digest}).first() is not None
 
     def waiting(self, recipient: str, after: int = 0, limit: int = AT_ONCE) -> list[Kept]:
         """What somebody has not taken yet, oldest first, from behind a place on."""
-        its = (messages.c.recipient == recipient) & (messages.c.number > after) & ~messages.c.taken
-        return self._all(select(messages).where(its).order_by(messages.c.number).limit(limit))
+        with self._database.reading() as connection:
+            return _waiting(connection, recipient, after, limit)
 
     def wait(self, recipient: str, seconds: float) -> list[Kept]:
         """`waiting`, once there is something, or after so many seconds."""
         deadline = time.monotonic() + seconds
-        with self._arrived:
-            while not (found := self.waiting(recipient)) and (left := deadline - time.monotonic()) > 0:
-                self._arrived.wait(left)
-        return found
+        while True:
+            with self._arrived:
+                seen = self._news[recipient]
+            if (found := self.waiting(recipient)) or time.monotonic() >= deadline:
+                return found
+            with self._arrived:
+                while self._news[recipient] == seen and (left := deadline - time.monotonic()) > 0:
+                    self._arrived.wait(left)
 
     def batch(self, recipient: str, maximum_bytes: int) -> list[Kept]:
         """The oldest of what somebody has not taken yet: together no longer than so many bytes, but at least one message."""
-        its = (messages.c.recipient == recipient) & ~messages.c.taken
-        sizes = select(func.length(messages.c.body)).where(its).order_by(messages.c.number).limit(AT_ONCE)
         with self._database.reading() as connection:
-            lengths = connection.execute(sizes).scalars().all()
-        fitting = sum(total <= maximum_bytes for total in accumulate(lengths))
-        return self.waiting(recipient, limit=max(1, fitting)) if lengths else []
+            lengths = connection.execute(_LENGTHS, {"whose": recipient}).scalars().all()
+            fitting = sum(total <= maximum_bytes for total in accumulate(lengths))
+            return _waiting(connection, recipient, 0, max(1, fitting)) if lengths else []
+
+    def last_taken(self, recipient: str) -> int:
+        """The place of the newest message that somebody has taken; 0 when there is none."""
+        its = (messages.c.recipient == recipient) & messages.c.taken
+        with self._database.reading() as connection:
+            found: int = connection.execute(select(func.coalesce(func.max(messages.c.number), 0)).where(its)).scalar_one()
+        return found
 
     def untaken(self, request: str, sender: str, recipients: Collection[str]) -> tuple[int, int]:
         """(messages, bytes) that a participant sent others of a training and that they have not taken yet."""
@@ -160,8 +215,8 @@ class Mail:
 
     def unsent(self, sender: str, requests: Collection[str]) -> list[Kept]:
         """What a participant said in these trainings and has not handed over yet, oldest first."""
-        its = (messages.c.sender == sender) & (messages.c.recipient != sender) & ~messages.c.taken & messages.c.request.in_(requests)
-        return self._all(select(messages).where(its).order_by(messages.c.number))
+        with self._database.reading() as connection:
+            return [_kept(row) for row in connection.execute(_UNSENT, {"sender": sender, "requests": list(requests)})]
 
     def handled(self, request: str, recipient: str, kind: str | None = None, *, refused: bool = False) -> list[Kept]:
         """What somebody has handled here in a training, of one kind or of all, in that order.
@@ -187,11 +242,9 @@ class Mail:
 
     def record(self, request: str, after: int = 0, up_to: int | None = None) -> Iterator[tuple[int, bytes]]:
         """(place, signed message) of a training, in order, from behind one place up to another."""
-        its = (messages.c.request == request) & (messages.c.number > after)
-        if up_to is not None:
-            its &= messages.c.number <= up_to
+        places = {"request": request, "first": after + 1, "last": _LAST_PLACE if up_to is None else up_to}
         with self._database.reading() as connection:
-            rows = connection.execute(select(messages.c.number, messages.c.body).where(its).order_by(messages.c.number)).all()
+            rows = connection.execute(_RECORD, places).all()
         yield from ((row.number, row.body) for row in rows)
 
     def oldest_waiting(self, request: str) -> dict[str, float]:
@@ -214,6 +267,13 @@ class Mail:
             latest, count = connection.execute(counted).one()
         return {"round": latest, "messages": count}
 
+    def rounds(self, request: str) -> list[RoundTraffic]:
+        """The traffic of a training, round by round."""
+        kept, length = messages.c.kept, func.length(messages.c.body)
+        its = select(messages.c.round, func.count(), func.sum(length), func.min(kept), func.max(kept)).where(messages.c.request == request)
+        with self._database.reading() as connection:
+            return [RoundTraffic(*row) for row in connection.execute(its.group_by(messages.c.round).order_by(messages.c.round))]
+
     def subscribe(self, listener: OnMail) -> None:
         """Call a function with the recipients whenever messages were written, in the thread that wrote them."""
         self._listeners.append(listener)
@@ -231,8 +291,9 @@ class Mail:
             for listener in tuple(self._listeners):
                 listener(recipients)
 
-    def _wake(self, _: Collection[str]) -> None:
+    def _wake(self, recipients: Collection[str]) -> None:
         with self._arrived:
+            self._news.update(recipients)
             self._arrived.notify_all()
 
 
@@ -250,7 +311,11 @@ def _insert(connection: Connection, signed: Signed, *, taken: bool = False, faul
         "taken": taken,
         "fault": fault,
     }
-    return connection.execute(insert(messages).values(row).on_conflict_do_nothing(index_elements=["digest"])).rowcount == 1
+    return connection.execute(_KEEP, row).rowcount == 1
+
+
+def _waiting(connection: Connection, recipient: str, after: int, limit: int) -> list[Kept]:
+    return [_kept(row) for row in connection.execute(_WAITING, {"whose": recipient, "after": after, "limit": limit})]
 
 
 def _kept(row: Row[tuple[object, ...]]) -> Kept:

@@ -42,6 +42,7 @@ requests = Table(
     Column("ended", Boolean, nullable=False, server_default="0", comment="whether nothing is left to do"),
     Column("known_releases", Integer, nullable=False, server_default="0", comment="errors of its rows opened at weights the buyer knows"),
     Column("total_releases", Integer, nullable=False, server_default="0", comment="errors of its rows opened in all"),
+    Column("matches", JSON, comment="by digest of a data set, why it does not serve the request; null where it does"),
     comment="Training requests that concern this participant.",
 )
 
@@ -76,6 +77,20 @@ transactions = Table(
     comment="Written before they are sent, so that none is ever signed twice.",
 )
 
+orders = Table(
+    "orders",
+    metadata,
+    Column("purpose", String, primary_key=True, comment="what it is for; served once"),
+    Column("action", String, nullable=False),
+    Column("arguments", JSON, nullable=False),
+    Column("state", String, nullable=False, comment="waiting, done, refused"),
+    Column("note", Text, comment="what came of it, or why it still waits, for a person"),
+    Column("transaction", String, comment="hash of the transaction that did it"),
+    Column("placed", Float, nullable=False, comment="Unix seconds"),
+    Column("changed", Float, nullable=False, comment="Unix seconds"),
+    comment="What a person asked of this node from elsewhere.",
+)
+
 datasets = Table(
     "datasets",
     metadata,
@@ -84,6 +99,20 @@ datasets = Table(
     Column("rows", Integer, nullable=False),
     Column("columns", JSON, nullable=False, comment="name, lowest and highest value of each"),
     comment="Cards of this owner's data sets. No rows.",
+)
+
+privacy = Table(
+    "privacy",
+    metadata,
+    Column("request", Integer, primary_key=True, comment="the contract's number"),
+    Column("dataset", String, nullable=False, comment="digest of the rows it was accepted with"),
+    Column("question", String, nullable=False, comment="digest of what was asked of them, and how privately"),
+    Column("epsilon", Float, nullable=False, comment="as it was shown at acceptance"),
+    Column("delta", Float, nullable=False),
+    Column("scale", Float, nullable=False, comment="of the noise, as a multiple of what one row can change"),
+    Column("release", Text, nullable=False, comment="the noisy statistics"),
+    Column("noted", Float, nullable=False, comment="Unix seconds"),
+    comment="Acceptances with differential privacy: noise drawn once, and what it has cost.",
 )
 
 keys = Table(

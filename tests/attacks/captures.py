@@ -11,8 +11,8 @@ from helpers import Shard, key_pair
 from deltaml_core.attacks import BuyersView, Diary
 from deltaml_core.benchmarks.seats import seated as everybody_seated
 from deltaml_core.party import Party
+from deltaml_core.session import Session
 from deltaml_core.terms import TrainingTerms
-from deltaml_core.training import Session
 from deltaml_core.transport.base import Role
 
 NOISE: dict[str, Any] = {"metrics": "noise", "contributions": "leave_one_out"}

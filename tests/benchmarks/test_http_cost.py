@@ -29,7 +29,8 @@ def test_twelve_owners_over_http_find_the_model_of_plain_arithmetic(tmp_path: Pa
     terms = terms_for(shards, rounds=rounds, step=STEP, scheme="paillier", key_bits=KEY_BITS)
     served = train_served(shards, validators, key_pair("paillier", KEY_BITS), terms, tmp_path)
     weights, history = oracle(shards, validators, rounds, STEP)
-    assert served.model == pytest.approx(weights, abs=1e-6)
+    (model,) = served.models
+    assert model == pytest.approx(weights, abs=1e-6)
     assert [number for number, _ in served.history] == [number for number, _ in history]
     assert [mse for _, mse in served.history] == pytest.approx([mse for _, mse in history], rel=1e-6)
     assert min(served.wall_seconds, served.cpu_seconds, served.round_seconds) > 0
@@ -49,8 +50,8 @@ def test_every_figure_has_its_name_unit_and_way_of_measuring() -> None:
 
 def test_a_training_that_finds_another_model_is_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
     real = http.train_served
-    monkeypatch.setattr(http, "train_served", lambda *given: replace(real(*given), model=np.zeros(11)))
-    with pytest.raises(WrongResultError, match="over HTTP 2 owners"):
+    monkeypatch.setattr(http, "train_served", lambda *given, **chosen: replace(real(*given, **chosen), models=[np.zeros(11)]))
+    with pytest.raises(WrongResultError, match="over the network 2 owners"):
         over_http(2, key_pair("paillier", KEY_BITS), rounds=2)
 
 

@@ -9,7 +9,8 @@ import pytest
 
 from deltaml_core.benchmarks import baseline_2019
 from deltaml_core.benchmarks.measure import WrongResultError
-from deltaml_core.benchmarks.paper import Baseline, Setup, paper_measurements
+from deltaml_core.benchmarks.paper import Baseline, paper_measurements
+from deltaml_core.benchmarks.pieces import Setup
 
 
 @pytest.fixture
@@ -30,13 +31,17 @@ def test_run_pieces_and_bytes_are_measured_against_2019(tiny: Setup) -> None:
     listed, watch = paper_measurements(tiny, told.append)
     measurements = {m.name: m for m in listed}
     assert len(watch.laps["round"]) == 4
-    for name in ("paper_run", "paper_run_noise", "paper_round", "metric_evaluation_2", "paper_contributions"):
+    runs = "paper_run_shapley", "paper_run_verifiable", "paper_run_noise"
+    for name in (*runs, "paper_round", "metric_evaluation_2", "paper_contributions"):
         measurement = measurements[name]
         assert measurement.unit == "CPU s"
         assert measurement.value > 0
         assert measurement.baseline is not None
         assert measurement.baseline > 0
-    assert "extrapolated from 4 rounds, 2 measurements" in measurements["paper_run"].how
+    assert "extrapolated from 4 rounds, 2 measurements" in measurements["paper_run_shapley"].how
+    many, few = measurements["metric_evaluation_5000"], measurements["metric_evaluation_2"]
+    assert many.baseline == pytest.approx(2500 * few.baseline)  # type: ignore[operator]
+    assert many.value < 3 * few.value
     for kind in ("train", "update", "evaluate", "residuals", "open_residuals"):
         assert measurements[f"bytes_{kind}"].ratio is not None
     assert measurements["bytes_masked_errors"].baseline is None

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 
+import numpy as np
 import pytest
-from chaos_market import NODES, Place, model_of
+from chaos_market import NODES, TARGET_RANGE, Place, model_of
 from chaos_run import Run
 from sqlalchemy import select
 
@@ -18,10 +19,10 @@ from deltaml_core.store.database import Database
 from deltaml_core.store.journal import Journal
 from deltaml_core.store.schema import messages
 
-BLUR = 1e-9
-"""How far errors and gains of two runs may differ, relative to the target's range squared (protocol.md §5.6)."""
-MASKED = 1e-9
-"""How far a model may be off where a refresh mixes masks into it, relative."""
+_BLUR = 1e-9 * TARGET_RANGE**2
+"""How far errors and gains of two runs may differ (protocol.md §5.6)."""
+_MASKED = 1e-9 * TARGET_RANGE
+"""How far predictions may differ where a refresh mixes masks into the weights (protocol.md §6)."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ def check(run: Run, expected: Result | None) -> Result:
     report = audit_file(run.place.home("aggregator").transcript(1), statement=run.marketplace.submitted(1))
     assert report.ok, str(report)
     result = _result(run)
+    assert min(result.gains.values()) > 0, "payouts are to follow from what was measured"
     if expected is not None:
         _compare(run, result, expected)
     return result
@@ -103,11 +105,10 @@ def _result(run: Run) -> Result:
 
 
 def _compare(run: Run, result: Result, expected: Result) -> None:
-    kind = run.place.kind
-    low, high = kind.target
-    blur = BLUR * (high - low) ** 2 * 10**18 + 2
+    kind, blur = run.place.kind, _BLUR * 10**18
     if kind.refreshes:
-        assert result.model == pytest.approx(expected.model, rel=MASKED)
+        model, undisturbed = (np.array(each.model) * (*kind.features, 1.0) for each in (result, expected))
+        assert model == pytest.approx(undisturbed, rel=0, abs=_MASKED)
     else:
         assert result.model == expected.model
     assert result.messages == expected.messages

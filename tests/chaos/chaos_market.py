@@ -26,6 +26,7 @@ ETHER = 10**18
 ESCROW_WEI = 5 * ETHER
 PASSWORD = "chaos"
 KEY_BITS = 2048
+TARGET_RANGE = 8.0
 
 _ROWS = {"owner-1": 9, "owner-2": 12, "owner-3": 7}
 _ITERATIONS = 16  # of scrypt: these homes hold nothing
@@ -38,26 +39,27 @@ class Kind:
     Attributes:
         name: for people and folders.
         rounds: of training.
-        features, target: the ranges of the columns; wide and far ones make the scale run out, so that a refresh is due.
+        features: the largest magnitudes of the two columns; far apart they make the scale run out, so that a refresh is due.
+        step: of the gradient.
         refreshes: whether a refresh's masks are mixed into the result.
     """
 
     name: str
     rounds: int
-    features: float
-    target: tuple[float, float]
+    features: tuple[float, float]
+    step: float
     refreshes: bool
 
     @property
     def terms(self) -> TrainingTerms:
         """How to train and measure: an evaluation every round, Shapley values at the end."""
-        columns = tuple(Column(name, -self.features, self.features) for name in ("age", "weight"))
-        requirements = Requirements(columns, Column("height", *self.target), minimum_rows=5)
-        return TrainingTerms(requirements, rounds=self.rounds, step=0.5, evaluate_every=1, key_bits=KEY_BITS)
+        columns = tuple(Column(name, -largest, largest) for name, largest in zip(("age", "weight"), self.features, strict=True))
+        requirements = Requirements(columns, Column("height", -TARGET_RANGE / 2, TARGET_RANGE / 2), minimum_rows=5)
+        return TrainingTerms(requirements, rounds=self.rounds, step=self.step, evaluate_every=1, key_bits=KEY_BITS)
 
 
-PLAIN = Kind("plain", rounds=2, features=1.0, target=(-4.0, 4.0), refreshes=False)
-REFRESHED = Kind("refreshed", rounds=4, features=1e-12, target=(1e12, 1e12 + 1), refreshes=True)
+PLAIN = Kind("plain", rounds=2, features=(1.0, 1.0), step=0.5, refreshes=False)
+REFRESHED = Kind("refreshed", rounds=5, features=(1e12, 1e-12), step=1.5e-24, refreshes=True)
 
 
 @dataclass(frozen=True)
@@ -129,13 +131,12 @@ def prepare(path: Path, kind: Kind) -> Place:
 
 def _write_rows(path: Path, kind: Kind, rows: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
-    low, high = kind.target
     X = rng.uniform(-1, 1, (rows, 2))
-    y = (low + high) / 2 + (high - low) * (X @ [0.2, -0.15] + 0.05 * rng.uniform(-1, 1, rows))
+    y = TARGET_RANGE * (X @ [0.2, -0.15] + 0.05 * rng.uniform(-1, 1, rows))
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["age", "weight", "height"])
-        writer.writerows([*map(repr, (kind.features * row).tolist()), repr(value)] for row, value in zip(X, y.tolist(), strict=True))
+        writer.writerows(np.column_stack([X * kind.features, y]).tolist())
 
 
 def model_of(place: Place) -> list[float] | None:

@@ -64,7 +64,7 @@ def main() -> int:
     """Walk through both kinds of run."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=secrets.randbelow(10**6), help="of the order of the points")
-    parser.add_argument("--a-run", type=int, default=12, help="points in one run (default 12)")
+    parser.add_argument("--a-run", type=int, default=16, help="points in one run (default 16)")
     parser.add_argument("--only", default="", metavar="TEXT", help="points with this text in their names")
     parser.add_argument("--kinds", nargs="+", choices=("plain", "refreshed"), default=["plain", "refreshed"], help="of run (default both)")
     chosen = parser.parse_args()

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import pytest
 from played import ODD_ESCROW_WEI, CheckedMarketplace, open_market
 
-from deltaml_core import training
+from deltaml_core import session
 from deltaml_core.buyer import ModelBuyer
 from deltaml_core.chain import GanacheProcess, Wallet
 from deltaml_core.chain.events import Credited
@@ -50,7 +50,7 @@ class PayingMinimum(CheckedMarketplace):
 
 
 def test_a_lying_buyers_request_fails_with_minimum_rewards_and_no_model(ganache: GanacheProcess, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training, "ModelBuyer", LyingBuyer)
+    monkeypatch.setattr(session, "ModelBuyer", LyingBuyer)
     played = open_market(ganache, PayingMinimum, rounds=1, key_bits=2048, metrics="verifiable")
     with pytest.raises(MetricError, match="did not pass the zero test") as failure:
         played.run()

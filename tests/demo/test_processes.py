@@ -81,4 +81,4 @@ def test_a_second_demo_in_the_same_folder_is_refused(tmp_path: Path) -> None:
         terminal.until("Deploying")
         ran = subprocess.run([DELTAML, *SHORT, "--transcript", str(tmp_path)], capture_output=True, text=True, env=plain_environment())
         assert ran.returncode == 1
-        assert f"NodeError: another demo runs in {tmp_path}" in ran.stderr
+        assert f"NodeError: another market runs in {tmp_path}" in ran.stderr

@@ -20,12 +20,16 @@ pytestmark = pytest.mark.filterwarnings("ignore::deltaml_core.errors.PrivacyWarn
 SOURCE = Path(deltaml_core.__file__).parent
 
 ALLOWED = {
-    "training.py": {"random.SystemRandom", "random.Random"},
+    "dealing.py": {"random.SystemRandom", "random.Random"},
     "contributions.py": {"random.Random"},
+    "splitting.py": {"np.random", "default_rng"},
+    "estimators.py": {"np.random", "RandomState", "randint"},
+    "updates/torch_model.py": {"np.random", "default_rng"},
 }
-"""The draw of validators, and the publicly seeded orders of joining."""
+"""The draws of validators and of test rows (from scikit-learn's `random_state`, too), the publicly seeded orders of joining, and the
+order in which a torch module sees its owner's rows."""
 
-APART = {"benchmarks", "attacks"}
+APART = {"benchmarks", "attacks", "lessons"}
 """Folders that make up data for measurements and demonstrations; no role imports them."""
 
 
@@ -58,7 +62,7 @@ def test_no_role_imports_what_makes_up_data() -> None:
             assert not {module for module in modules if set(module.split(".")) & APART}, place
 
 
-OF_A_SEAT = ("owner.py", "aggregator.py", "buyer.py", "told.py", "refresh.py", "metrics/", "schemes/")
+OF_A_SEAT = ("owner.py", "aggregator.py", "buyer.py", "told.py", "refresh.py", "metrics/", "schemes/paillier.py", "schemes/plain.py")
 """What handles a seat's messages: whatever is drawn there, a rebuilt seat must be able to draw once more."""
 
 
@@ -71,15 +75,19 @@ def uses(tree: ast.Module, *names: str) -> list[str]:
 
 def test_keys_names_and_seeds_come_from_the_system() -> None:
     drawing = {place for place, tree in sources() if uses(tree, "secrets")}
-    assert {"randomness.py", "signatures.py", "transcript.py", "training.py", "chain/wallet.py"} <= drawing
+    assert {"randomness.py", "signatures.py", "transcript.py", "learning.py", "chain/wallet.py"} <= drawing
 
 
 def test_what_handles_messages_draws_from_its_seat_only() -> None:
-    """Not from the system; but nobody may foresee the weights that openings are checked under, and they are sent to nobody."""
+    """Not from the system, but for two uses.
+
+    Nobody may foresee the weights that openings are checked under, and they are sent to nobody. And a pool's factors are for
+    ciphertexts that a role keeps nothing of: drawn once more they would be used twice.
+    """
     past_the_seat = {
         place: found for place, tree in sources() if place.startswith(OF_A_SEAT) and (found := uses(tree, "secrets", "os", "SYSTEM"))
     }
-    assert past_the_seat == {"schemes/paillier.py": ["SYSTEM.randbits"]}
+    assert past_the_seat == {"schemes/paillier.py": ["SYSTEM.randbits"] * 2}
     drawing = {place for place, tree in sources() if any(re.search(r"randomness\.rand(bits|below)", use) for use in attributes(tree))}
     assert {"refresh.py", "metrics/noise.py", "metrics/verifiable/validator.py", "schemes/paillier.py"} == drawing
 
@@ -88,18 +96,27 @@ def attributes(tree: ast.Module) -> list[str]:
     return [ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
 
 
-def test_the_seed_is_used_for_the_draw_of_validators_only() -> None:
-    users = {
-        place
-        for place, tree in sources()
-        for node in ast.walk(tree)
-        if isinstance(node, ast.FunctionDef) and any(a.arg == "seed" for a in (*node.args.args, *node.args.kwonlyargs))
-        if not any(isinstance(a.annotation, ast.Name) and a.annotation.id == "bytes" for a in node.args.args if a.arg == "seed")
+def test_the_seed_is_used_for_the_draw_of_validators_and_of_test_rows_only() -> None:
+    public = {"training.py", "dealing.py", "splitting.py", "updates/run.py"}
+    takers: set[str] = set()
+    given: set[tuple[str, str]] = set()
+    for place, tree in sources():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef):
+                arguments = (*node.args.args, *node.args.kwonlyargs)
+                takers |= {place for a in arguments if a.arg == "seed" and not (a.annotation and "bytes" in ast.unparse(a.annotation))}
+            if isinstance(node, ast.Call) and place in public:
+                passed = (*node.args, *(keyword.value for keyword in node.keywords))
+                given |= {(place, ast.unparse(node.func)) for value in passed if isinstance(value, ast.Name) and value.id == "seed"}
+    assert takers == public
+    assert given == {
+        ("training.py", "deal_validators"),
+        ("training.py", "hold_out"),
+        ("training.py", "train_updates"),
+        ("splitting.py", "np.random.default_rng"),
+        ("updates/run.py", "deal_validators"),
+        ("dealing.py", "random.Random"),
     }
-    (tree,) = (tree for place, tree in sources() if place == "training.py")
-    calls = [n for n in ast.walk(tree) if isinstance(n, ast.Call) and any(isinstance(a, ast.Name) and a.id == "seed" for a in n.args)]
-    assert "training.py" in users
-    assert sorted(ast.unparse(call.func) for call in calls) == ["_validators", "random.Random"]
 
 
 def seeded() -> TrainingResult:

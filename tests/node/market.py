@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from helpers import Shard, random_shards, stable_step
 
 from deltaml_core.chain import GanacheProcess, Marketplace, Request, Status, Wallet, connect
@@ -22,6 +22,7 @@ from deltaml_core.node.home import Home
 from deltaml_core.node.lines import description
 from deltaml_core.node.offer import Offer
 from deltaml_core.node.owner import AnswerRule, OwnerNode
+from deltaml_core.ports import free_port
 from deltaml_core.statistics import Dataset
 from deltaml_core.terms import TrainingTerms
 from deltaml_core.training import declared_ranges
@@ -42,6 +43,15 @@ def wait_until(condition: Callable[[], Any], what: str, seconds: float = 400) ->
     while not condition():
         assert time.monotonic() < deadline, f"{what} did not happen within {seconds:g} s"
         time.sleep(0.02)
+
+
+def close_to(weights: np.ndarray[Any, np.dtype[np.float64]], rounds: int = ROUNDS) -> Any:
+    """What a training of so many rounds comes to where exact arithmetic comes to these weights, each of them 1 at most, or little more.
+
+    A round multiplies by a matrix whose entries, and those of the vector added, are rounded to 28 fractional bits or more: by half a
+    unit each at most. A step with which training converges makes no earlier error larger.
+    """
+    return pytest.approx(weights, rel=1e-6, abs=rounds * (len(weights) + 1) * 2**-29)
 
 
 @dataclass
@@ -85,9 +95,7 @@ class Market:
         self.marketplace = Marketplace.deploy(connect(ganache.url), deployer)
         self.shards: list[Shard] = random_shards(11, rows, 2)
         self.running: dict[str, Running] = {}
-        with socket.socket() as listener:
-            listener.bind(("127.0.0.1", 0))
-            self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        self.url = f"http://127.0.0.1:{free_port()}"
 
     # --- identities ---
 
@@ -125,24 +133,29 @@ class Market:
         wallet, chain_id = self.wallet(name), self.marketplace.chain_id
         return lambda aggregator, url: HttpTransport(url, wallet, chain_id, patience=2)
 
-    def start_aggregator(self, rule: TakeOnRule = TakeOnRule.ALL, name: str = "aggregator") -> Running:
+    def aggregator(self, rule: TakeOnRule = TakeOnRule.ALL, name: str = "aggregator") -> AggregatorNode:
+        """A node that does not run yet."""
+
         def serve(node: AggregatorNode) -> HttpServer:
             relay = Relay(node.mail, node.wallet.address, node.participants, node.register_owner)
             return HttpServer(relay, node.marketplace.chain_id, port=int(self.url.rpartition(":")[2]), url=self.url)
 
-        return self._start(name, AggregatorNode(self.identity(name, description(name, self.url)), serve, rule=rule))
+        return AggregatorNode(self.identity(name, description(name, self.url)), serve, rule=rule)
+
+    def start_aggregator(self, rule: TakeOnRule = TakeOnRule.ALL, name: str = "aggregator") -> Running:
+        return self.start(name, self.aggregator(rule, name))
 
     def start_owner(self, number: int, rule: AnswerRule = AnswerRule.MATCH, aggregators: Sequence[str] = ()) -> Running:
         name = f"owner-{number}"
-        return self._start(
+        return self.start(
             name, OwnerNode(self.identity(name), self.connect_as(name), [self.file(number)], rule=rule, aggregators=aggregators)
         )
 
     def start_buyer(self, *offers: Offer, name: str = "buyer") -> Running:
         node = BuyerNode(self.identity(name), self.connect_as(name), PASSWORD, offers, confirms=True, iterations=ITERATIONS)
-        return self._start(name, node)
+        return self.start(name, node)
 
-    def _start(self, name: str, node: Node) -> Running:
+    def start(self, name: str, node: Node) -> Running:
         self.running[name] = Running(node)
         return self.running[name]
 

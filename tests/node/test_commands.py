@@ -64,7 +64,7 @@ def test_what_is_wrong_is_said_in_a_line(market: Market, home: str, tmp_path: Pa
     (tmp_path / "password").write_text("wrong\n")
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "wallet.json").write_text("{")
-    (tmp_path / "table.csv").write_text("a,b\n1,x\n")
+    (tmp_path / "table.csv").write_text("a,b\ny,x\n")
     right = {"DELTAML_PASSWORD": PASSWORD}
     for arguments, environment, said in (
         (
@@ -110,7 +110,7 @@ def test_an_empty_wallet_waits_for_ether(market: Market, ganache: GanacheProcess
     assert node.returncode == 0
 
 
-@pytest.mark.parametrize("command", ["aggregator", "owner", "buyer", "status", "answer"])
+@pytest.mark.parametrize("command", ["aggregator", "owner", "buyer", "status", "answer", "verify"])
 def test_help_is_there(command: str) -> None:
     ran = _run(command, "--help")
     assert ran.returncode == 0

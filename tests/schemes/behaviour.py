@@ -136,6 +136,15 @@ class SchemeBehaviour:
             assert not self.public.verify(value, replace(opening, plaintext=-opening.plaintext - 1))
 
     @shared
+    @given(st.integers(-(1 << 100), 1 << 100))
+    def test_a_zero_is_opened_and_nothing_else(self, a: int) -> None:
+        zero, other = self.public.encrypt([0, a])
+        opening = self.private.open_zero(zero)
+        assert opening is not None
+        assert self.public.verify(zero, opening)
+        assert (self.private.open_zero(other) is None) == (a != 0)
+
+    @shared
     @given(vectors, st.data())
     def test_openings_hold_together_or_not_at_all(self, a: list[int], data: st.DataObject) -> None:
         values = self.public.encrypt(a)

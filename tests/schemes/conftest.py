@@ -2,4 +2,4 @@
 
 import pytest
 
-pytest.register_assert_rewrite("behaviour")
+pytest.register_assert_rewrite("behaviour", "vector_behaviour")

@@ -11,7 +11,9 @@ from gmpy2 import mpz
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deltaml_core.schemes.multiexp import ExponentMatrix, FixedBase, invert_all, multiply, signed_windows
+from deltaml_core.schemes.multiexp import ExponentMatrix, FixedBase, multiply
+from deltaml_core.schemes.pairs import invert_all
+from deltaml_core.schemes.tables import OddPowers, Subsets, signed_windows
 
 N = 43 * 59
 MODULUS = mpz(N * N)
@@ -29,7 +31,7 @@ def textbook(bases: list[int], row: list[int]) -> int:
 def test_by_hand() -> None:
     matrix = ExponentMatrix.recode([[2, 1], [-1, 0], [0, 0]])
     assert matrix.shape == (3, 2)
-    assert multiply([3, 5], matrix, MODULUS) == [45, pow(3, -1, N * N), 1]
+    assert multiply([3, 5], matrix, mpz(N)) == [45, pow(3, -1, N * N), 1]
 
 
 @given(st.data())
@@ -37,7 +39,20 @@ def test_every_row_is_the_product_of_powers(data: st.DataObject) -> None:
     rows, columns = data.draw(st.integers(1, 5)), data.draw(st.integers(1, 6))
     bases = data.draw(st.lists(units, min_size=columns, max_size=columns))
     matrix = data.draw(st.lists(st.lists(exponents, min_size=columns, max_size=columns), min_size=rows, max_size=rows))
-    assert multiply(bases, ExponentMatrix.recode(matrix), MODULUS) == [textbook(bases, row) for row in matrix]
+    expected = [textbook(bases, row) for row in matrix]
+    assert multiply(bases, ExponentMatrix.recode(matrix), mpz(N)) == expected
+    window, group = data.draw(st.integers(2, 8)), data.draw(st.integers(1, 7))
+    longest = max(abs(exponent).bit_length() for row in matrix for exponent in row)
+    for table in (OddPowers(window), Subsets(group, longest), Subsets(group, longest + 1)):
+        assert multiply(bases, ExponentMatrix.recode(matrix, table), mpz(N)) == expected
+
+
+@pytest.mark.parametrize(("size", "kind"), [(1, OddPowers), (30, Subsets), (100, Subsets)])
+def test_dense_matrices_of_many_rows_go_by_subsets(size: int, kind: type) -> None:
+    matrix = [[secrets.randbits(33) - 2**32 for _ in range(size)] for _ in range(size)]
+    assert isinstance(ExponentMatrix.recode(matrix).table, kind)
+    lonely = [[exponent if i == j else 1 for j, exponent in enumerate(row)] for i, row in enumerate(matrix)]
+    assert isinstance(ExponentMatrix.recode(lonely).table, OddPowers)
 
 
 @given(exponents, st.integers(2, 8))
@@ -59,13 +74,12 @@ def test_inverses(values: list[int]) -> None:
 @pytest.mark.parametrize("window", [1, 3, 7])
 @pytest.mark.parametrize("exponent", [0, 1, 2**20 - 1, 0b1010_1100_0000_0000_0001, 2**19])
 def test_fixed_base_is_the_power(window: int, exponent: int) -> None:
-    assert FixedBase(7, MODULUS, bits=20, window=window).power(exponent) == pow(7, exponent, N * N)
+    assert FixedBase(7, mpz(N), bits=20, window=window).power(exponent) == pow(7, exponent, N * N)
 
 
 def work(matrix: ExponentMatrix) -> int:
     """Multiplications of a product, tables included."""
-    tables = matrix.shape[1] * (1 << (matrix.window - 1))
-    return tables + sum(trailing + sum(squarings + 1 for squarings, _ in program) for program, trailing in matrix.programs)
+    return matrix.table_products + matrix.products
 
 
 @pytest.mark.parametrize("size", [3, 11, 30])

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import secrets
 from collections.abc import Callable
+from types import SimpleNamespace
 
+import gmpy2
 import phe
 import pytest
 from behaviour import SchemeBehaviour
@@ -16,6 +18,7 @@ from hypothesis import strategies as st
 from deltaml_core import schemes
 from deltaml_core.errors import CiphertextError, PublicKeyError, TermsError
 from deltaml_core.fixedpoint import Slots
+from deltaml_core.schemes import modulus_proof, paillier
 from deltaml_core.schemes.base import Opening
 from deltaml_core.schemes.paillier import PaillierPrivateKey, PaillierPublicKey
 
@@ -151,10 +154,25 @@ def test_an_opening_with_a_fault_in_one_half_is_not_shown() -> None:
     """Its difference from the right one would share a factor with n."""
     key, _, _ = textbook_key()
     (ciphertext,) = key.public.encrypt([7])
-    prime, exponent = key._roots[0]
-    key._roots[0] = prime, exponent + 1
+    key._roots[0] += 1
     with pytest.raises(PublicKeyError, match="so it was not shown"):
         key.open((ciphertext,))
+
+
+def test_powers_to_what_tells_the_factors_are_constant_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As far as GMP can: decrypting, opening, encrypting with the key and proving the modulus use no other power than `powmod_sec`."""
+    key, _, _ = textbook_key()
+    (ciphertext,) = key.public.encrypt([7])
+
+    def variable_time(*_: object) -> None:
+        raise AssertionError("powmod takes as long as the exponent and the base make it")
+
+    for module in (paillier, modulus_proof):
+        monkeypatch.setattr(module, "gmpy2", SimpleNamespace(**{**vars(gmpy2), "powmod": variable_time}))
+    assert key.decrypt((ciphertext,)) == [7]
+    assert [opening.plaintext for opening in key.open((ciphertext,))] == [7]
+    assert key.open_zero(key.encrypt([0])[0]) is not None
+    assert key.prove_modulus()
 
 
 # --- what is refused ---------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import stat
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -122,3 +123,11 @@ def test_a_reader_sees_one_state_while_another_writes(database: Database) -> Non
             writing.execute(insert(facts).values(name="new", value=1))
         assert reading.execute(select(func.count()).select_from(facts)).scalar_one() == 0
     assert names(database) == ["new"]
+
+
+def test_stores_may_be_opened_in_many_threads_at_once(tmp_path: Path) -> None:
+    def open_and_close(number: int) -> None:
+        Database(tmp_path / f"{number % 4}.db").close()
+
+    with ThreadPoolExecutor(8) as threads:
+        assert len(list(threads.map(open_and_close, range(40)))) == 40

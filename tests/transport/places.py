@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from secrets import token_bytes
 
 import httpx
 
@@ -20,6 +21,10 @@ from deltaml_core.transport.http.relay import Relay
 from deltaml_core.transport.http.server import Certificate, HttpServer
 from deltaml_core.transport.http.sign_in import Site
 from deltaml_core.transport.local import LocalTransport
+from deltaml_core.transport.nats.bridge import Bridge
+from deltaml_core.transport.nats.client import NatsTransport
+from deltaml_core.transport.nats.keys import BrokerKeys
+from deltaml_core.transport.nats.process import NatsServer
 
 CHAIN = 1337
 
@@ -140,3 +145,48 @@ class HttpPlace(Place):
     def close(self) -> None:
         super().close()
         self.stop()
+
+
+class NatsPlace(Place):
+    """An aggregator's server and its broker, both over files. The aggregator of training 1 is a participant like any other here."""
+
+    def __init__(self, folder: Path, certificate: Certificate | None = None) -> None:
+        super().__init__()
+        self._folder = folder
+        self._authority = certificate.chain if certificate else None
+        self.keys = BrokerKeys(token_bytes(32))
+        self.nats = NatsServer(self.keys, folder, certificate)
+        self.host = LocalSigner()
+        self.registered: list[str] = []
+        self.nats.start()
+        self.start(0)
+
+    def start(self, port: int) -> None:
+        """The aggregator's half."""
+        self._database = Database(self._folder / "store.db")
+        self.mail = Mail(self._database)
+        relay = Relay(self.mail, self.host.address, self.people.participants, self.registered.append)
+        self.bridge = Bridge(relay, self.mail, self.keys, self.nats.url, authority=self._authority)
+        self.server = HttpServer(relay, CHAIN, port=port, broker=self.bridge)
+        self.server.start()
+        self.bridge.start()
+
+    def stop(self) -> None:
+        self.bridge.stop()
+        self.server.stop()
+        self._database.close()
+
+    def _connect(self, signer: LocalSigner) -> Transport:
+        return NatsTransport(self.server.url, signer, CHAIN, authority=self._authority)
+
+    def restart(self) -> None:
+        port = int(self.server.url.rpartition(":")[2])
+        self.nats.kill()
+        self.stop()
+        self.start(port)
+        self.nats.start()
+
+    def close(self) -> None:
+        super().close()
+        self.stop()
+        self.nats.stop()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 import socket
@@ -20,6 +21,16 @@ from deltaml_core.transport.http.protocol import ImpatientProtocol
 
 GIGABYTE = 1 << 30
 SOON = 30.0  # seconds after which a test has failed
+
+
+class ShowingProtocol(ImpatientProtocol):
+    """Shows whether its connections send at once."""
+
+    at_once: ClassVar[list[bool]] = []
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.at_once.append(bool(transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)))
 
 
 class HastyProtocol(ImpatientProtocol):
@@ -211,3 +222,10 @@ def test_a_thousand_idle_connections_hinder_nobody(place: HttpPlace) -> None:
         for _ in range(1000):
             stack.enter_context(closing(dial(place)))
         check_serves(place)
+
+
+def test_an_answers_body_does_not_wait_until_its_head_was_acknowledged(tmp_path: Path) -> None:
+    ShowingProtocol.at_once.clear()
+    with closing(HttpPlace(tmp_path, protocol=ShowingProtocol)) as place:
+        assert httpx.get(f"{place.server.url}/health").status_code == 200
+    assert ShowingProtocol.at_once == [True]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from places import HttpPlace, LocalPlace, Place
+from places import HttpPlace, LocalPlace, NatsPlace, Place
 from transport_behaviour import TransportBehaviour
 
 
@@ -26,5 +26,15 @@ class TestHttp(TransportBehaviour):
     @pytest.fixture
     def place(self, tmp_path: Path) -> Iterator[Place]:
         place = HttpPlace(tmp_path)
+        yield place
+        place.close()
+
+
+class TestNats(TransportBehaviour):
+    """An aggregator's broker."""
+
+    @pytest.fixture
+    def place(self, tmp_path: Path) -> Iterator[Place]:
+        place = NatsPlace(tmp_path)
         yield place
         place.close()

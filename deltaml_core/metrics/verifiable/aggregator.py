@@ -9,7 +9,7 @@ from deltaml_core.errors import MetricError
 from deltaml_core.measurement import pairs
 from deltaml_core.messages import Evaluate, Measured, MeasurementFailed, Message, OpenedSums, OpenSums, SquaredErrors
 from deltaml_core.metrics.base import Evaluation, Finished
-from deltaml_core.metrics.verifiable.opened import total, verified
+from deltaml_core.metrics.verifiable.opened import announced, total, verify_openings
 from deltaml_core.party import Party
 from deltaml_core.schedule import MAXIMUM_ROWS_BITS
 from deltaml_core.schemes.base import Ciphertexts, Opening
@@ -122,12 +122,13 @@ class VerifiableAggregator:
         }
         announcements = [self._party.say(Measured, validator, evaluation.round, **content) for validator in self._validators]
         try:
-            measurement = verified(self._party, announcements[0])
+            opened = announced(self._party, announcements[0])
+            verify_openings(self._party.key, [opened], answer.sender)
         except MetricError as error:
             raise MetricError(f"its opening of measurement {evaluation.number} does not hold", answer.sender) from error
         self._evaluation = None
-        self.openings = tuple(Opening(m, r) for m, r in zip(answer.plaintexts, answer.randomness, strict=True))
-        return list(announcements), Finished(evaluation, measurement)
+        self.openings = opened.openings
+        return list(announcements), Finished(evaluation, opened.measurement)
 
     @property
     def _rows(self) -> tuple[int, ...]:

@@ -78,8 +78,8 @@ class VerifiableBuyer:
             raise self._party.unexpected(asked, "it has received no products to test")
         ciphertext = self._party.key.check(asked.ciphertext, 1, asked.sender)
         self._once(asked, asked.evaluation, asked.attempt)
-        (opening,) = self._key.open(ciphertext)
-        randomness = (opening.randomness,) if opening.plaintext == 0 else ()
+        opening = self._key.open_zero(*ciphertext)
+        randomness = () if opening is None else (opening.randomness,)
         content = {"evaluation": asked.evaluation, "attempt": asked.attempt, "randomness": randomness}
         return [self._party.say(ZeroTestAnswer, asked.sender, asked.round, **content)]
 

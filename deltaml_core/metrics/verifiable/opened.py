@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from deltaml_core import fixedpoint
@@ -55,8 +55,23 @@ def total(key: PublicKey, values: Ciphertexts, count: int) -> Ciphertexts:
     return result
 
 
-def verified(party: Party, measured: Measured) -> Measurement:
-    """Check a measurement from what was announced with it alone.
+@dataclass(frozen=True)
+class Announced:
+    """A measurement as it was announced; whether its opening holds is another question.
+
+    Attributes:
+        number: of the measurement.
+        measurement: what it says.
+        openings: of the measurement's ciphertexts.
+    """
+
+    number: int
+    measurement: Measurement
+    openings: tuple[Opening, ...]
+
+
+def announced(party: Party, measured: Measured) -> Announced:
+    """Read a measurement from what was announced with it, and check all but its opening.
 
     Raises:
         MetricError: naming what does not hold.
@@ -67,10 +82,24 @@ def verified(party: Party, measured: Measured) -> Measurement:
     if len(measured.rows) != len(measured.validators) or len(measured.plaintexts) != count or len(measured.randomness) != count:
         raise MetricError(f"measurement {measured.evaluation} is incomplete", measured.sender)
     sums = total(key, key.check(measured.values, count * len(measured.validators), measured.sender), count)
-    openings = [Opening(m, r) for m, r in zip(measured.plaintexts, measured.randomness, strict=True)]
-    if not key.verify_all(sums, openings):
-        raise MetricError(f"the opening of measurement {measured.evaluation} does not hold", measured.sender)
     rows = sum(measured.rows)
     if fault := range_fault(party.terms, measured.plaintexts, measured.scale, measured.models, rows):
         raise MetricError(f"measurement {measured.evaluation}: {fault}", measured.sender)
-    return Measurement(measured.plaintexts, measured.scale + party.terms.row_bits, rows, measured.models, sums)
+    measurement = Measurement(measured.plaintexts, measured.scale + party.terms.row_bits, rows, measured.models, sums)
+    openings = tuple(Opening(m, r) for m, r in zip(measured.plaintexts, measured.randomness, strict=True))
+    return Announced(measured.evaluation, measurement, openings)
+
+
+def verify_openings(key: PublicKey, opened: Iterable[Announced], sender: str) -> None:
+    """Check the openings of announced measurements, all at the cost of little more than one.
+
+    Raises:
+        MetricError: naming the first that does not hold.
+    """
+    together = list(opened)
+    ciphertexts = tuple(ciphertext for one in together for ciphertext in one.measurement.ciphertexts)
+    if key.verify_all(ciphertexts, [opening for one in together for opening in one.openings]):
+        return
+    for one in together:
+        if not key.verify_all(one.measurement.ciphertexts, one.openings):
+            raise MetricError(f"the opening of measurement {one.number} does not hold", sender)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
@@ -25,14 +26,21 @@ from deltaml_core.messages import (
     ZeroTest,
     ZeroTestAnswer,
 )
-from deltaml_core.metrics.verifiable.opened import ATTEMPTS, slots_of, verified
+from deltaml_core.metrics.base import MAPS
+from deltaml_core.metrics.verifiable.opened import ATTEMPTS, Announced, announced, slots_of, verify_openings
 from deltaml_core.party import Party
+from deltaml_core.recent import Recent
 from deltaml_core.schedule import MASK_BITS, SECRET_BITS
 from deltaml_core.schemes.base import Ciphertexts, LinearMap, Opening
-from deltaml_core.statistics import Dataset
+from deltaml_core.schemes.levelling import public_matrix
+from deltaml_core.statistics import Selection, Statistics
 
 BLUR_BITS = 30
 """The blur of a squared error stays below 2**-30 (about 1e-9) of the squared target range, a row."""
+
+MOST_UNVERIFIED = 64
+"""Announced openings that wait to be checked: the aggregator checks each at once, a validator needs them when it signs, and many cost
+little more than one."""
 
 Vector = list[int]
 
@@ -76,20 +84,22 @@ class VerifiableValidator:
 
     kinds: ClassVar[tuple[type[Message], ...]] = (Products, ZeroTestAnswer)
 
-    def __init__(self, party: Party, dataset: Dataset) -> None:
-        """`dataset`: already in the request's column order."""
+    def __init__(self, party: Party, dataset: Selection, statistics: Statistics | None = None) -> None:
+        """`dataset`: already in the request's column order; `statistics`: what to measure on instead."""
         self._party = party
         self._rows = dataset.rows
-        rows = np.column_stack([dataset.design(), dataset.y]) / math.sqrt(dataset.rows)
-        folded = np.asarray(np.linalg.qr(rows, mode="r"), dtype=np.float64)
+        folded = dataset.folded() if statistics is None else np.asarray(np.linalg.qr(statistics.as_rows(), mode="r"), dtype=np.float64)
+        folded = folded / math.sqrt(dataset.rows)
         d = party.terms.weights
+        folded[:, d] -= party.terms.objective.middle * folded[:, d - 1]  # the rows' last column but one is the intercept's
         self._R = [fixedpoint.encode_array(row, party.terms.row_bits) for row in folded[:d, :d]]
         self._u = [Fraction(entry) for entry in folded[:d, d].tolist()]
         self._rest = Fraction(float(folded[d, d])) ** 2 if len(folded) > d else Fraction(0)  # rho / m
-        self._maps: dict[tuple[int, Slots], LinearMap] = {}
+        self._maps: Recent[tuple[int, Slots], LinearMap] = Recent(MAPS)
         self._attempts: dict[int, _Attempt] = {}
         self._tested: dict[int, _Tested] = {}
         self._sent: dict[int, Ciphertexts] = {}
+        self._unverified: dict[int, Announced] = {}
 
     def measure(self, asked: Evaluate) -> list[Message]:
         """Begin: send the masked error vectors to the buyer."""
@@ -115,7 +125,8 @@ class VerifiableValidator:
         key, count = self._party.key, len(pairs(attempt.asked.models))
         products = key.check(answer.products, count, answer.sender) + key.check(answer.scaled, count, answer.sender)
         rows, constants = self._unmasking(attempt)
-        unmasked = key.shift(key.combine(key.prepare(rows), attempt.asked.weights + products), constants)
+        linear = key.prepare(rows, self._public_unmasking(attempt))
+        unmasked = key.shift(key.combine(linear, attempt.asked.weights + products), constants)
         kappa = self._party.randomness.randbelow(key.modulus - 1) + 1
         zero = key.rerandomise(key.scale(unmasked[-1:], [kappa]))
         self._tested[answer.evaluation] = _Tested(unmasked[:-1], zero)
@@ -143,22 +154,30 @@ class VerifiableValidator:
         return [self._party.say(SquaredErrors, asked.sender, asked.round, evaluation=asked.evaluation, rows=self._rows, values=values)]
 
     def check(self, measured: Message) -> Measurement | None:
-        """Check an announced measurement before standing for it: its own part is in it, and the opening holds.
+        """Check that this validator's own part is in an announced measurement; `stand` checks that its opening holds.
 
         Raises:
-            MetricError: it is not, or does not.
+            MetricError: it is not, or an opening among the latest does not hold.
         """
         if not isinstance(measured, Measured):
             return None
         own = self._sent.get(measured.evaluation, ())
-        measurement = verified(self._party, measured)
+        opened = announced(self._party, measured)
         if not own or self._party.name not in measured.validators:
             raise MetricError(f"measurement {measured.evaluation} was announced without this validator's part", measured.sender)
         position = measured.validators.index(self._party.name)
         found = measured.values[position * len(own) : (position + 1) * len(own)]
         if found != own or measured.rows[position] != self._rows:
             raise MetricError(f"measurement {measured.evaluation} holds something else than this validator sent", measured.sender)
-        return measurement
+        self._unverified[measured.evaluation] = opened
+        if len(self._unverified) >= MOST_UNVERIFIED:
+            self.stand(measured.sender)
+        return opened.measurement
+
+    def stand(self, sender: str) -> None:
+        """Check the openings of all announced measurements, before standing for what follows from them."""
+        verify_openings(self._party.key, self._unverified.values(), sender)
+        self._unverified.clear()
 
     def _mask(self, asked: Evaluate, number: int) -> Message:
         """`[[v + s]]` and `[[alpha v + s']]` of every model, straight from the encrypted weights: v = R w - u / factor."""
@@ -184,11 +203,26 @@ class VerifiableValidator:
 
     def _packing_map(self, models: int, slots: Slots) -> LinearMap:
         """R for each of several models' weights, its products packed."""
-        if (models, slots) not in self._maps:
-            d = self._party.terms.weights
-            blocks = [[0] * (d * model) + row + [0] * (d * (models - 1 - model)) for model in range(models) for row in self._R]
-            self._maps[models, slots] = self._party.key.prepare(slots.join_rows(blocks))
-        return self._maps[models, slots]
+        return self._maps.get((models, slots), lambda: self._prepared(models, slots))
+
+    def _prepared(self, models: int, slots: Slots) -> LinearMap:
+        d = self._party.terms.weights
+        secret, public = (
+            [[0] * (d * model) + row + [0] * (d * (models - 1 - model)) for model in range(models) for row in factor]
+            for factor in (self._R, self._public_factor())
+        )
+        return self._party.key.prepare(slots.join_rows(secret), slots.join_rows(public))
+
+    def _public_factor(self) -> list[Vector]:
+        """As long as R at most: the squares of a column's entries sum to the mean of the feature's squares."""
+        scales = [length / math.sqrt(min(column + 1, len(self._R))) for column, length in enumerate(self._column_lengths)]
+        return public_matrix([[scale if column >= row else 0.0 for column, scale in enumerate(scales)] for row in range(len(self._R))])
+
+    @cached_property
+    def _column_lengths(self) -> list[float]:
+        """What the columns of R, encoded, have as norms at most."""
+        largest = [column.magnitude for column in self._party.terms.requirements.features] + [1.0]
+        return [2.0**self._party.terms.row_bits * magnitude for magnitude in largest]
 
     def _unmasking(self, attempt: _Attempt) -> tuple[list[Vector], Vector]:
         """What to do to `[[w]], [[Q]], [[Q']]`: rows of exponents and constants; one for `m V` of each pair, the last for the test.
@@ -217,6 +251,20 @@ class VerifiableValidator:
             rows.append(row)
             constants.append(constant)
         return [*rows, test], [*constants, test_constant]
+
+    def _public_unmasking(self, attempt: _Attempt) -> list[Vector]:
+        """Exponents as long as those of `_unmasking`, at most: masks as long as they can be, and R's columns."""
+        models, couples = attempt.asked.models, pairs(attempt.asked.models)
+        mask = 1 << slots_of(self._party, attempt.asked.scale, attempt.number).value_bits + MASK_BITS
+        weight = 1 << SECRET_BITS if len(couples) > 1 else 1
+        spans = [math.ceil(length * math.sqrt(min(column + 1, len(self._R)))) for column, length in enumerate(self._column_lengths)]
+        rows = []
+        for number, couple in enumerate(couples):
+            folded = [self._rows * mask * span if model in couple else 0 for model in range(models) for span in spans]
+            rows.append([*folded, *(self._rows if column == number else 0 for column in range(2 * len(couples)))])
+        test = [weight * mask * span << 2 * SECRET_BITS for span in spans * models]
+        rows.append([*test, *[weight << 2 * SECRET_BITS] * len(couples), *[weight] * len(couples)])
+        return public_matrix(rows)
 
     def _fold(self, mask: Vector, offset: Vector) -> tuple[Vector, int]:
         """`mask . v = (R' mask) . w - mask . u`: the exponents of w, and what is to be subtracted."""

@@ -2,7 +2,7 @@
 
 # no `from __future__ import annotations`: FastAPI reads the annotations of the functions inside `application`
 import gzip
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
@@ -19,7 +19,7 @@ from deltaml_core.errors import RefusedError, SignatureError
 from deltaml_core.transport.http import bodies, documentation
 from deltaml_core.transport.http.metrics import CountingCalls, Metrics
 from deltaml_core.transport.http.relay import LONGEST_WAIT, Relay
-from deltaml_core.transport.http.sign_in import TOKEN_SECONDS, Doorkeeper, Site
+from deltaml_core.transport.http.sign_in import TOKEN_SECONDS, Broker, Doorkeeper, Site
 
 _COMPRESSED_FROM = 1024  # bytes; below, gzip gains nothing
 
@@ -50,6 +50,22 @@ class Token(BaseModel):
 
     token: str
     seconds: int = Field(description="how long it is good for, at most")
+
+
+class Nkey(BaseModel):
+    """The public part of what a participant will connect to the broker with."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    nkey: str = Field(pattern=r"^U[A-Z2-7]{55}$")
+
+
+class Pass(BaseModel):
+    """Where the broker is, and what lets the nkey in."""
+
+    url: str
+    token: str
+    seconds: int = Field(description="how long it is good for")
 
 
 class Receipt(BaseModel):
@@ -92,13 +108,14 @@ _WORDS = {
 }
 
 
-def application(relay: Relay, site: Site, doorkeeper: Doorkeeper) -> FastAPI:
+def application(relay: Relay, site: Site, doorkeeper: Doorkeeper, broker: Broker | None = None) -> FastAPI:
     """The application of one aggregator.
 
     Args:
         relay: passes messages on.
         site: where callers sign in.
         doorkeeper: signs them in.
+        broker: over which messages go as well; without, there is no route to it.
     """
 
     @asynccontextmanager
@@ -200,8 +217,28 @@ def application(relay: Relay, site: Site, doorkeeper: Doorkeeper) -> FastAPI:
     async def count() -> Response:
         return PlainTextResponse(metrics.text())
 
+    if broker is not None:
+        _add_broker(app, broker, signed_in)
     documentation.add_page(app)
     return app
+
+
+def _add_broker(app: FastAPI, broker: Broker, signed_in: Callable[..., Awaitable[str]]) -> None:
+    @app.post(
+        "/broker",
+        status_code=201,
+        summary="A pass for this aggregator's broker",
+        responses=_faults(400, 401, 408, 413, 415, 422),
+        openapi_extra=documentation.json_body(Nkey.model_json_schema()),
+    )
+    async def admit(request: Request, caller: Annotated[str, Depends(signed_in)]) -> Pass:
+        _check_type(request)
+        try:
+            given = Nkey.model_validate_json(await bodies.read(request, bodies.SMALL))
+        except ValidationError as error:
+            raise RefusedError(_first(error.errors(include_url=False, include_input=False)), 422) from error
+        admission = broker.admit(caller, given.nkey)
+        return Pass(url=admission.url, token=admission.token, seconds=admission.seconds)
 
 
 def _faults(*statuses: int) -> dict[int | str, dict[str, Any]]:

@@ -29,7 +29,7 @@ from deltaml_core.errors import MessageError, NodeError, RefusedError, Signature
 from deltaml_core.messages import MAXIMUM_BYTES, decode
 from deltaml_core.signatures import SignedMessage
 from deltaml_core.transport.base import Delivery
-from deltaml_core.transport.http.sign_in import Site, TextSigner
+from deltaml_core.transport.http.sign_in import Admission, Site, TextSigner
 
 _COMPRESSED_FROM = 16 << 10
 _LONGEST_ANSWER = 3 * MAXIMUM_BYTES
@@ -163,6 +163,26 @@ class HttpTransport:
             RefusedError: the aggregator will not have it.
         """
         self._ask(_Call("PUT", "/owners/me"))
+
+    def broker_pass(self, nkey: str) -> Admission:
+        """What lets this participant in at the aggregator's broker.
+
+        Args:
+            nkey: the public part of what it will connect with.
+
+        Raises:
+            TransportError: nobody answered.
+            RefusedError: the aggregator has no broker (404), or will not have it.
+        """
+        body, headers = json.dumps({"nkey": nkey}).encode("ascii"), {"content-type": "application/json"}
+        answer = self._ask(_Call("POST", "/broker", body=body, headers=headers))
+        try:
+            seconds = canonical.load(answer.body)["seconds"]
+        except (ValueError, TypeError, KeyError, RecursionError):
+            seconds = None
+        if type(seconds) is not int or seconds <= 0:
+            raise RefusedError(f"{self.url} is no server of DeltaML: it does not say how long its pass is good for")
+        return Admission(self._field(answer, "url"), self._field(answer, "token"), seconds)
 
     def close(self) -> None:
         """Let go of connections and end a call that waits in another thread; nothing that was sent is lost."""

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 
 import h11
 from uvicorn.protocols.http.h11_impl import STATUS_PHRASES, H11Protocol
 
 HEAD_SECONDS = 10.0
-"""From the connection, or the first byte of a call, to the end of its headers."""
+"""From the connection, or the first byte of a call, to the end of its headers; and for a body that is answered without being read."""
+MOST_UNREAD = 1 << 20
+"""Bytes of such a body that are let pass before the connection is closed."""
 ANSWER_SECONDS = 60.0
 """For which an answer may wait that the caller does not read."""
 
@@ -25,6 +28,7 @@ class ImpatientProtocol(H11Protocol):
 
     _head: asyncio.TimerHandle | None = None
     _answer: asyncio.TimerHandle | None = None
+    _passed = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A caller is there."""
@@ -32,6 +36,8 @@ class ImpatientProtocol(H11Protocol):
         if self.limit_concurrency is not None and len(self.connections) >= self.limit_concurrency:
             transport.abort()
             return
+        # asyncio does so only for sockets that name their protocol: without, an answer's body waits 40 ms for its head's acknowledgement.
+        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._watch_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -42,13 +48,15 @@ class ImpatientProtocol(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Something of a call came."""
+        self._passed = self._passed + len(data) if self._nobody_reads() else 0
+        if self._passed > MOST_UNREAD:
+            self.transport.close()
+            return
         super().data_received(data)
         self._watch_head()
 
     def on_response_complete(self) -> None:
-        """A call was answered; if its body was not read to the end, nothing after it can be told from it."""
-        if self.conn.their_state is h11.SEND_BODY:
-            self.transport.close()
+        """A call was answered; what is still to come of its body is let pass, for closing now could lose the caller the answer."""
         super().on_response_complete()
         self._watch_head()
 
@@ -75,12 +83,16 @@ class ImpatientProtocol(H11Protocol):
         self.transport.close()
 
     def _watch_head(self) -> None:
-        """Run the clock while a call's head is due or under way; uvicorn's own runs between calls."""
-        due = self.conn.their_state is h11.IDLE and self.timeout_keep_alive_task is None and not self.transport.is_closing()
-        if not due:
+        """Run the clock while a call's head, or a body that nobody reads, is due or under way; uvicorn's own runs between calls."""
+        due = self.conn.their_state is h11.IDLE or self._nobody_reads()
+        if not due or self.timeout_keep_alive_task is not None or self.transport.is_closing():
             self._stop_head()
         elif self._head is None:
             self._head = self.loop.call_later(self.head_seconds, self.transport.abort)
+
+    def _nobody_reads(self) -> bool:
+        """Whether what comes is the rest of a call that is answered."""
+        return self.conn.their_state is h11.SEND_BODY and self.conn.our_state is h11.DONE
 
     def _stop_head(self) -> None:
         if self._head is not None:

@@ -59,6 +59,7 @@ class Relay:
         self._participants = participants
         self._registered = registered
         self._members: dict[str, frozenset[str]] = {}  # nobody joins or leaves a training that is under way
+        self._room: dict[tuple[str, str], tuple[int, int]] = {}  # messages and bytes that each may still send before they are counted
         self._waiting: dict[str, set[asyncio.Event]] = {}
         self._speaking: set[str] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -142,12 +143,21 @@ class Relay:
             raise RefusedError("this message belongs to another training request than the call names", 400)
         if message.recipient not in members:
             raise RefusedError("the recipient takes no part in this training request", 403)
-        if self._mail.has(signed.digest):
-            return message, False
-        count, size = self._mail.untaken(request, sender, members)
-        if count >= UNTAKEN_MESSAGES or size + len(data) > UNTAKEN_BYTES:
+        if not self._has_room(sender, request, members, len(data)):
+            if self._mail.has(signed.digest):
+                return message, False
             raise RefusedError("too much that you sent has not been taken yet: try again later", 429)
         return message, self._mail.keep(signed, message)
+
+    def _has_room(self, sender: str, request: str, members: frozenset[str], length: int) -> bool:
+        """Whether so many bytes more may wait. What waits is counted only when there would be too much if nothing had been taken since."""
+        count, size = self._room.get((sender, request), (0, 0))
+        if count < 1 or size < length:
+            untaken, together = self._mail.untaken(request, sender, members)
+            count, size = UNTAKEN_MESSAGES - untaken, UNTAKEN_BYTES - together
+        fits = count >= 1 and size >= length
+        self._room[sender, request] = (count - 1, size - length) if fits else (0, 0)
+        return fits
 
     # --- receiving ---
 

@@ -15,7 +15,7 @@ from deltaml_core.errors import NodeError
 from deltaml_core.transport.http.app import application
 from deltaml_core.transport.http.protocol import ImpatientProtocol
 from deltaml_core.transport.http.relay import Relay
-from deltaml_core.transport.http.sign_in import Doorkeeper, Site
+from deltaml_core.transport.http.sign_in import Broker, Doorkeeper, Site
 
 BETWEEN_CALLS_SECONDS = 20
 """For which a connection may lie idle between two calls."""
@@ -49,6 +49,7 @@ class HttpServer:
         url: str | None = None,
         certificate: Certificate | None = None,
         protocol: type[ImpatientProtocol] = ImpatientProtocol,
+        broker: Broker | None = None,
     ) -> None:
         """Take the port; nobody is answered before `start`.
 
@@ -61,6 +62,7 @@ class HttpServer:
                 They sign in to this address, so it must be the one they use.
             certificate: for https; without, http, for the loopback or behind a proxy that adds TLS.
             protocol: of a connection.
+            broker: which participants that ask for it are let in to.
 
         Raises:
             NodeError: the port is taken, the host is not this machine's, or the certificate cannot be read.
@@ -75,7 +77,7 @@ class HttpServer:
         self.url = (url or own).rstrip("/")
         site = Site(self.url, chain_id)
         config = uvicorn.Config(
-            application(relay, site, Doorkeeper(site)),
+            application(relay, site, Doorkeeper(site), broker),
             http=protocol,
             ws="none",
             loop="asyncio",

@@ -78,6 +78,32 @@ class Site:
         )
 
 
+@dataclass(frozen=True)
+class Admission:
+    """What lets a participant in at the aggregator's broker.
+
+    Attributes:
+        url: where the broker is.
+        token: for whoever holds the nkey that it names.
+        seconds: how long it is good for.
+    """
+
+    url: str
+    token: str
+    seconds: int
+
+
+class Broker(Protocol):
+    """An aggregator's broker, which its server lets participants in to. `transport.nats.bridge.Bridge` is one."""
+
+    def admit(self, participant: str, nkey: str) -> Admission:
+        """Vouch for an nkey of a participant who has signed in.
+
+        Raises:
+            RefusedError: no nkey (422).
+        """
+
+
 class Doorkeeper:
     """Gives nonces and tokens. Used from one thread."""
 

@@ -7,12 +7,14 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import IO, Self, cast
 
 import psutil
 
-from deltaml_core.demo.result import ProcessFigures
 from deltaml_core.errors import NodeError
 
 STOP_SECONDS = 15.0
@@ -23,10 +25,20 @@ Say = Callable[[str, str], None]
 """Told a program's name and a line it said."""
 
 
+@dataclass(frozen=True)
+class ProcessFigures:
+    """One process of a market: how often it was started anew, the processor time and the most memory it has used."""
+
+    process: int
+    restarts: int
+    cpu_seconds: float
+    memory_bytes: int
+
+
 class _Program:
     """One program, through all of its lives."""
 
-    def __init__(self, name: str, command: Sequence[str], environment: Mapping[str, str], say: Say) -> None:
+    def __init__(self, name: str, command: Sequence[str], environment: Mapping[str, str], say: Say, log: Path | None) -> None:
         self.name = name
         self.restarts = -1
         self.process: subprocess.Popen[bytes]
@@ -34,6 +46,7 @@ class _Program:
         self._command = list(command)
         self._environment = dict(environment)
         self._say = say
+        self._log = log
         self._cpu_before, self._cpu_now, self._memory = 0.0, 0.0, 0
         self._reader: threading.Thread
         self.start()
@@ -69,10 +82,16 @@ class _Program:
         return ProcessFigures(self.process.pid, self.restarts, round(self._cpu_before + self._cpu_now, 2), self._memory)
 
     def _read(self, stream: IO[bytes]) -> None:
-        for line in stream:
-            text = line.decode(errors="replace").rstrip()
-            self.last_words.append(text)
-            self._say(self.name, text)
+        with ExitStack() as stack:
+            file = None if self._log is None else stack.enter_context(self._log.open("ab"))
+            for line in stream:
+                text = line.decode(errors="replace").rstrip()
+                self.last_words.append(text)
+                if file is None:
+                    self._say(self.name, text)
+                else:
+                    file.write(line)
+                    file.flush()
 
 
 class Supervisor:
@@ -89,9 +108,9 @@ class Supervisor:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.stop()
 
-    def start(self, name: str, command: Sequence[str], environment: Mapping[str, str]) -> None:
-        """Start a program."""
-        self._programs[name] = _Program(name, command, environment, self._say)
+    def start(self, name: str, command: Sequence[str], environment: Mapping[str, str], *, log: Path | None = None) -> None:
+        """Start a program; with a `log`, what it says goes to that file instead of to `say`."""
+        self._programs[name] = _Program(name, command, environment, self._say, log)
 
     def watch(self) -> None:
         """Look after the programs; to be called again and again.

@@ -1,9 +1,4 @@
-"""An owner's rows: what they are checked for, and the one scan that turns them into statistics (protocol.md §1).
-
-    A = X'X    b = X'y    c = y'y    m = number of rows        X carries the intercept's column of ones, last
-
-Everything a trainer computes afterwards costs the same for 50 rows and for a billion.
-"""
+"""Rows in memory: what is accepted, and what they are checked for."""
 
 from __future__ import annotations
 
@@ -13,58 +8,17 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from deltaml_core.errors import ConstantColumnWarning, DataError, RequirementsError
+from deltaml_core.statistics.moments import Statistics
+from deltaml_core.statistics.requirements import Array, Requirements
 
-Array = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column as a request declares it; ranges come from the request, never from the data.
-
-    Attributes:
-        name: the column's name in the request's data dictionary.
-        low: smallest value allowed, in the column's own unit.
-        high: largest value allowed; not below `low`.
-    """
-
-    name: str
-    low: float
-    high: float
-
-    @property
-    def magnitude(self) -> float:
-        """The largest absolute value allowed."""
-        return max(abs(self.low), abs(self.high))
-
-    def fault(self, values: Array) -> str | None:
-        """Why these values do not fit the range, or None."""
-        outside = (values < self.low) | (values > self.high)
-        if not outside.any():
-            return None
-        return (
-            f"{int(outside.sum())} of {len(values)} values of {self.name!r} lie outside [{self.low:g}, {self.high:g}] "
-            f"(they span [{values.min():g}, {values.max():g}])"
-        )
-
-
-@dataclass(frozen=True)
-class Requirements:
-    """What a request asks of a data set.
-
-    Attributes:
-        features: the model's inputs, in the order of its weights.
-        target: what the model predicts.
-        minimum_rows: the fewest rows worth training on, at least 1.
-    """
-
-    features: tuple[Column, ...]
-    target: Column
-    minimum_rows: int = 1
+if TYPE_CHECKING:
+    from deltaml_core.statistics.sources.base import Table
 
 
 @dataclass(frozen=True)
@@ -148,6 +102,8 @@ class Dataset:
 
     def mismatches(self, requirements: Requirements) -> list[str]:
         """Why this data set does not serve a request, a sentence each; empty when it does."""
+        if requirements.preprocessing:
+            return self._as_table().mismatches(requirements)
         wanted = [column.name for column in requirements.features]
         faults = [f"there is no column {name!r}" for name in wanted if name not in self.features]
         if self.target != requirements.target.name:
@@ -167,6 +123,8 @@ class Dataset:
         Raises:
             RequirementsError: listing every mismatch.
         """
+        if requirements.preprocessing:
+            return self._as_table().select(requirements).load()
         if faults := self.mismatches(requirements):
             raise RequirementsError("the data set does not match the request: " + "; ".join(faults))
         order = [self.features.index(column.name) for column in requirements.features]
@@ -176,6 +134,19 @@ class Dataset:
         """X with the intercept's column of ones behind it, (m, d)."""
         return np.column_stack([self.X, np.ones(self.rows)])
 
+    def statistics(self) -> Statistics:
+        """The sums over the rows."""
+        X = self.design()
+        return Statistics(X.T @ X, X.T @ self.y, float(self.y @ self.y), self.rows)
+
+    def folded(self) -> Array:
+        """F with F'F = Z'Z for Z = [X 1 y], of at most d + 1 rows: a QR decomposition of the rows themselves."""
+        return np.asarray(np.linalg.qr(np.column_stack([self.design(), self.y]), mode="r"), dtype=np.float64)
+
+    def load(self) -> Dataset:
+        """Itself."""
+        return self
+
     def commitment(self, salt: bytes) -> bytes:
         """SHA-256 of a secret salt and the rows: binds the owner to the data it accepted with, and shows nothing of it."""
         digest = hashlib.sha256(salt)
@@ -183,37 +154,10 @@ class Dataset:
             digest.update(len(part).to_bytes(8, "big") + part)
         return digest.digest()
 
+    def _as_table(self) -> Table:
+        from deltaml_core.statistics.sources.frames import numpy_table  # which is built on this module
 
-@dataclass(frozen=True)
-class Statistics:
-    """What one scan of a data set leaves: all a linear model needs.
-
-    Attributes:
-        A: X'X, (d, d).
-        b: X'y, (d,).
-        c: y'y.
-        rows: m.
-    """
-
-    A: Array
-    b: Array
-    c: float
-    rows: int
-
-    def __repr__(self) -> str:
-        """Sizes only: the sums tell much of the rows."""
-        return f"Statistics({self.rows} rows, {len(self.b)} weights)"
-
-    @classmethod
-    def of(cls, dataset: Dataset) -> Statistics:
-        """Scan a data set once."""
-        X = dataset.design()
-        return cls(X.T @ X, X.T @ dataset.y, float(dataset.y @ dataset.y), dataset.rows)
-
-    @property
-    def target_sum(self) -> float:
-        """Sum of the target over the rows."""
-        return float(self.b[-1])
+        return numpy_table(self.X, self.y, self.features, self.target)
 
 
 def _real(values: npt.ArrayLike, name: str) -> Array:
