@@ -16,7 +16,7 @@ import hashlib
 import re
 import secrets
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Protocol, Self
 
 from coincurve import PrivateKey
@@ -131,15 +131,6 @@ def _address_of(public_key: bytes) -> str:
     return PublicKey(public_key).to_checksum_address()
 
 
-def verify(message: bytes, signature: bytes) -> str:
-    """The address whose key signed these canonical bytes.
-
-    Raises:
-        SignatureError: no signature in its one accepted form.
-    """
-    return recover(message_digest(message), signature)
-
-
 @dataclass(frozen=True)
 class SignedMessage:
     """What travels.
@@ -185,7 +176,7 @@ class SignedMessage:
         """The envelope, canonical JSON: `{"message":{...},"signature":"<hexadecimal>"}`."""
         return _OPENING + self.message + _BETWEEN + self.signature.hex().encode("ascii") + _CLOSING
 
-    @property
+    @cached_property
     def digest(self) -> bytes:
         """How the message is named."""
         return message_digest(self.message)
@@ -197,7 +188,7 @@ class SignedMessage:
             MessageError: it does not decode; the error names who signed it.
             SignatureError: the signature is malformed, or another's than the sender's whom it names.
         """
-        signed_by = verify(self.message, self.signature)
+        signed_by = recover(self.digest, self.signature)
         message = decode(self.message, signed_by)
         if message.sender != signed_by:
             raise SignatureError(f"{message.kind}: its signature is not {message.sender}'s", message.sender)

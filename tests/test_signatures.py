@@ -15,7 +15,7 @@ from eth_keys.constants import SECPK1_N
 from deltaml_core.chain import Wallet
 from deltaml_core.errors import MessageError, SignatureError
 from deltaml_core.messages import OwnerReady, encode
-from deltaml_core.signatures import LocalSigner, SignedMessage, Signer, message_digest, verify
+from deltaml_core.signatures import LocalSigner, SignedMessage, Signer, message_digest, recover
 
 SIGNERS = [LocalSigner(), Wallet.create()]
 each_signer = pytest.mark.parametrize("signer", SIGNERS, ids=["local", "wallet"])
@@ -33,7 +33,7 @@ def signed(signer: Signer) -> SignedMessage:
 def test_a_signature_leads_to_its_signers_address(signer: Signer) -> None:
     message = signed(signer)
     assert len(message.signature) == 65
-    assert verify(message.message, message.signature) == signer.address
+    assert recover(message_digest(message.message), message.signature) == signer.address
     assert message.open() == ready(signer.address)
 
 
@@ -44,14 +44,14 @@ def test_any_ethereum_wallet_makes_the_same_signature() -> None:
     text = "DeltaML message v1\n" + hashlib.sha256(data).hexdigest()
     theirs = bytes(account.sign_message(encode_defunct(text=text)).signature)
     assert Wallet.from_key(account.key).sign(message_digest(data)) == theirs
-    assert verify(data, theirs) == account.address
+    assert recover(message_digest(data), theirs) == account.address
 
 
 def test_a_signature_of_the_bare_digest_is_not_one_of_the_message() -> None:
     account = Account.create()
     data = encode(ready(account.address))
     bare = bytes(account.unsafe_sign_hash(message_digest(data)).signature)
-    assert verify(data, bare) != account.address
+    assert recover(message_digest(data), bare) != account.address
 
 
 @each_signer
@@ -71,7 +71,7 @@ def test_the_other_signature_of_the_same_key_is_refused() -> None:
     r, s, v = message.signature[:32], int.from_bytes(message.signature[32:64]), message.signature[64]
     twin = r + (SECPK1_N - s).to_bytes(32) + bytes([55 - v])
     with pytest.raises(SignatureError, match="lower of the two"):
-        verify(message.message, twin)
+        recover(message_digest(message.message), twin)
 
 
 @pytest.mark.parametrize(
@@ -80,13 +80,13 @@ def test_the_other_signature_of_the_same_key_is_refused() -> None:
 )
 def test_what_is_no_signature_is_refused(signature: bytes) -> None:
     with pytest.raises(SignatureError):
-        verify(b"message", signature)
+        recover(message_digest(b"message"), signature)
 
 
 def test_a_parity_of_zero_or_one_is_refused() -> None:
     message = signed(SIGNERS[0])
     with pytest.raises(SignatureError, match="ends in 27 or 28"):
-        verify(message.message, message.signature[:64] + bytes([message.signature[64] - 27]))
+        recover(message_digest(message.message), message.signature[:64] + bytes([message.signature[64] - 27]))
 
 
 def test_nobody_signs_for_another() -> None:

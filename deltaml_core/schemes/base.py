@@ -141,10 +141,14 @@ class PrivateKey(Protocol):
     def decrypt(self, values: Ciphertexts) -> list[int]:
         """The signed integers."""
 
-    def open(self, values: Ciphertexts) -> list[Opening]:
+    def open(self, values: Ciphertexts, below: int | None = None) -> list[Opening]:
         """The signed integers with proof.
 
         Only for what is meant to be public, and only of ciphertexts that somebody else re-randomised last (protocol.md §7).
+
+        Args:
+            values: the ciphertexts.
+            below: where every magnitude should be less than this, far below the modulus, that is check enough, and faster.
         """
 
     def open_zero(self, value: int) -> Opening | None:

@@ -28,13 +28,11 @@ def number(key_bits: int) -> Bytes:
     return Bytes(_MPZ + _LIMB * limbs, _MPZ + _LIMB * max(limbs + 1, _REUSED_LIMBS))
 
 
-def fixed_base(key_bits: int, bits: int, window: int) -> Bytes:
-    """`multiexp.FixedBase`: a column of `2**window` pairs for every window of the exponent; each column's first is 1."""
-    columns = -(-bits // window)
+def fixed_base(key_bits: int, teeth: int, blocks: int) -> Bytes:
+    """`multiexp.FixedBase`: `2**teeth` pairs a block, the first of them 1."""
     least, most = number(key_bits)
-    pairs = columns << window
-    lists = columns * (_PAIR << window)
-    return Bytes(lists + 2 * least * (pairs - columns), lists + 2 * most * pairs + columns * 3 * _LIST)
+    pairs = blocks << teeth
+    return Bytes((pairs - blocks) * (_PAIR + 2 * least), pairs * (_PAIR + 2 * most) * 9 // 8 + blocks * 3 * _LIST)
 
 
 def odd_powers(key_bits: int, columns: int, window: int) -> Bytes:
@@ -67,7 +65,7 @@ def main() -> None:
     print("| key | fixed base | odd powers, d = 11 | subsets, d = 100 | d = 1000 | pool, d = 11 | pool, full |", "|---" * 7 + "|", sep="\n")
     for key_bits in (1024, 2048, 3072):
         products = [odd_powers(key_bits, 11, 5).most, subsets(key_bits, 100, 10).most, subsets(key_bits, 1000, 10).most]
-        cells = [fixed_base(key_bits, 320, 7).most, *products, pool(key_bits, 33), pool(key_bits, 1024)]
+        cells = [fixed_base(key_bits, 9, 4).most, *products, pool(key_bits, 33), pool(key_bits, 1024)]
         print(f"| {key_bits} | " + " | ".join(f"{cell / 1e6:.2f} MB" for cell in cells) + " |")
 
 

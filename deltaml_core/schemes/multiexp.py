@@ -17,7 +17,7 @@ from typing import NamedTuple
 from gmpy2 import f_divmod, mpz
 
 from deltaml_core.compute import Cost, spread
-from deltaml_core.schemes.pairs import ONE, Pair, product, split
+from deltaml_core.schemes.pairs import ONE, Pair, product, split, subset_products
 from deltaml_core.schemes.tables import OddPowers, Step, Subsets
 
 
@@ -109,46 +109,57 @@ def follow(program: Program, table: Sequence[Pair], n: mpz) -> mpz:
 
 
 class FixedBase:
-    """Powers of one base to secret exponents, through a table of `base ** (digit << position)`.
+    """Powers of one base to secret exponents, through a comb (Lim & Lee, CRYPTO 1994).
 
-    Memory: `2**window * bits / window` numbers (`memory.py`); 5.3 MB for 320 bits, a window of 7 and a modulus of 4096 bits.
+    An exponent is laid out in `teeth` rows of bits, and each of its columns is an index into a table: the products of all subsets of the
+    bases `base ** (1 << row's first bit)`. Columns are taken in `blocks`, each with a table of its own, so that all blocks share the
+    squarings between columns.
+
+    Memory: `blocks * 2**teeth` numbers (`memory.py`); 2 MB for a modulus of 2048 bits.
     """
 
-    def __init__(self, base: int, n: int, bits: int, window: int = 7) -> None:
-        """Precompute; the cost is that of about `2**window * bits / window` multiplications modulo n**2."""
-        self._base, self._bits = int(base), bits
+    def __init__(self, base: int, n: int, bits: int, teeth: int = 9, blocks: int = 4) -> None:
+        """Precompute; the cost is that of about `blocks * 2**teeth + bits` multiplications modulo n**2."""
+        self._made_from = int(base), int(n), bits, teeth, blocks
         self._n = mpz(n)
-        self._window = window
-        self._columns: list[list[Pair]] = []
-        unit = split(mpz(base), self._n)
-        for _ in range(0, bits, window):
-            column = [ONE, unit]
-            while len(column) < 1 << window:
-                column.append(product(column[-1], unit, self._n))
-            self._columns.append(column)
-            unit = product(column[-1], unit, self._n)
+        self._depth = -(-bits // (teeth * blocks))  # columns of a block
+        self._columns = self._depth * blocks
+        self._teeth = teeth
+        firsts: list[list[Pair]] = [[] for _ in range(blocks)]
+        power = split(mpz(base), self._n)
+        for _ in range(teeth):
+            for block in firsts:
+                block.append(power)
+                for _ in range(self._depth):
+                    power = product(power, power, self._n)
+        self._tables = [subset_products(block, self._n) for block in firsts]
 
     def powers(self, exponents: Sequence[int]) -> list[mpz]:
         """`base ** exponent` for each, over the cores where they outweigh a table for each worker."""
-        cost = Cost(len(exponents) * len(self._columns), len(self._columns) << self._window, 2 * self._n.bit_length())
+        cost = Cost(len(exponents) * (self._columns + self._depth), len(self._tables) << self._teeth, 2 * self._n.bit_length())
         return spread(self, exponents, cost)
 
     def __call__(self, exponents: Sequence[int]) -> list[mpz]:
         """The powers, one after the other."""
         return [self.power(exponent) for exponent in exponents]
 
-    def __reduce__(self) -> tuple[type[FixedBase], tuple[int, int, int, int]]:
-        """To a worker goes what the table is made from: sending it would take longer."""
-        return FixedBase, (self._base, int(self._n), self._bits, self._window)
+    def __reduce__(self) -> tuple[type[FixedBase], tuple[int, int, int, int, int]]:
+        """To a worker goes what the tables are made from: sending them would take longer."""
+        return FixedBase, self._made_from
 
     def power(self, exponent: int) -> mpz:
         """`base ** exponent mod n**2`, for an exponent of at most `bits` bits."""
-        mask, n = (1 << self._window) - 1, self._n
-        low, high = mpz(1), mpz(0)
-        for column in self._columns:
-            other_low, other_high = column[exponent & mask]
-            quotient, rest = f_divmod(low * other_low, n)
-            high = (quotient + low * other_high + high * other_low) % n
-            low = rest
-            exponent >>= self._window
+        n, columns, depth = self._n, self._columns, self._depth
+        bits = format(exponent, f"0{self._teeth * columns}b")  # the highest row first, and in it the highest column
+        low, high = ONE
+        for column in range(depth):
+            if column:
+                quotient, rest = f_divmod(low * low, n)
+                high = (quotient + 2 * low * high) % n
+                low = rest
+            for table, place in zip(self._tables, range(columns - depth + column, -1, -depth), strict=True):
+                other_low, other_high = table[int(bits[place::columns], 2)]
+                quotient, rest = f_divmod(low * other_low, n)
+                high = (quotient + low * other_high + high * other_low) % n
+                low = rest
         return low + high * n

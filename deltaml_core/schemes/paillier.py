@@ -277,9 +277,11 @@ class PaillierPrivateKey:
 
     def decrypt(self, values: Ciphertexts) -> list[int]:
         """The signed integers, above n / 2 negative. In this process alone: the factors are sent to no worker."""
+        return [self._signed(self._decrypt(mpz(value))) for value in values]
+
+    def _signed(self, plaintext: mpz) -> int:
         n = self._public.modulus
-        plaintexts = (self._decrypt(mpz(value)) for value in values)
-        return [int(plaintext) - n if plaintext > n // 2 else int(plaintext) for plaintext in plaintexts]
+        return int(plaintext) - n if plaintext > n // 2 else int(plaintext)
 
     def _decrypt(self, value: mpz) -> mpz:
         """`L_p(c**(p-1) mod p**2) h_p mod p`, and likewise for q (Paillier 1999, §7)."""
@@ -295,21 +297,30 @@ class PaillierPrivateKey:
         p, q = self._primes
         return mod_q + q * ((mod_p - mod_q) * self._q_inverse % p)
 
-    def open(self, values: Ciphertexts) -> list[Opening]:
+    def open(self, values: Ciphertexts, below: int | None = None) -> list[Opening]:
         """The signed integers with their randomness, `r = c**(1/n) mod n`, each checked before it is shown.
 
-        A fault in the computation by halves would otherwise reveal a factor of n (Boneh, DeMillo & Lipton, 1997).
+        A fault in the computation by halves would otherwise reveal a factor of n (Boneh, DeMillo & Lipton, 1997). What r leaves of c is
+        `1 + n M`: after a fault it is no such number, or M is one of n numbers by chance, and not one `below` a small bound.
 
         Raises:
             PublicKeyError: the check failed; nothing was shown.
         """
-        openings = []
-        for value, plaintext in zip(values, self.decrypt(values), strict=True):
-            opening = Opening(plaintext, self._root(value))
-            if not self._holds(value, opening):
-                raise PublicKeyError("an opening did not pass its own check, so it was not shown: this machine computes wrongly")
-            openings.append(opening)
-        return openings
+        return [self._open_lifted(value, below) or self._open_decrypted(value) for value in values]
+
+    def _open_lifted(self, value: int, below: int | None) -> Opening | None:
+        if below is None:
+            return None
+        n, randomness = self._public.modulus, self._root(value)
+        quotient, rest = gmpy2.f_divmod(value * gmpy2.invert(self._nth_power(randomness), self._n_squared) % self._n_squared - 1, n)
+        plaintext = self._signed(quotient)
+        return Opening(plaintext, randomness) if rest == 0 and abs(plaintext) < below else None
+
+    def _open_decrypted(self, value: int) -> Opening:
+        opening = Opening(self.decrypt((value,))[0], self._root(value))
+        if not self._holds(value, opening):
+            raise PublicKeyError("an opening did not pass its own check, so it was not shown: this machine computes wrongly")
+        return opening
 
     def open_zero(self, value: int) -> Opening | None:
         """Its n-th root, if it has one modulo n**2: what holds 0 needs no decryption."""
@@ -337,16 +348,26 @@ class PaillierPrivateKey:
         return int(self._join(*(gmpy2.powmod_sec(value, root, prime) for root, prime in zip(self._roots, self._primes, strict=True))))
 
     def _holds(self, value: int, opening: Opening) -> bool:
-        """`PaillierPublicKey.verify` by halves: `r**n = (r**q)**p mod p**2`, where `r**q` is needed mod p only; and likewise for q."""
-        n, (p, q), (p_squared, q_squared) = self._public.modulus, self._primes, self._squares
-        return all(
-            (1 + n * (opening.plaintext % n)) * gmpy2.powmod_sec(gmpy2.powmod_sec(opening.randomness, other, prime), prime, square) % square
-            == value % square
+        """`PaillierPublicKey.verify` by halves."""
+        n = self._public.modulus
+        return bool((1 + n * (opening.plaintext % n)) * self._nth_power(opening.randomness) % self._n_squared == value)
+
+    def _nth_power(self, randomness: int) -> mpz:
+        """`r**n = (r**q)**p mod p**2`, where `r**q` is needed mod p only; and likewise for q."""
+        (p, q), (p_squared, q_squared) = self._primes, self._squares
+        mod_p, mod_q = (
+            gmpy2.powmod_sec(gmpy2.powmod_sec(randomness, other, prime), prime, square)
             for prime, other, square in ((p, q, p_squared), (q, p, q_squared))
         )
+        return self._join_squares(mod_p, mod_q)
 
     def _random_nth_power(self, draws: Draws) -> mpz:
         (p, q), (p_squared, q_squared) = self._primes, self._squares
         mod_p = gmpy2.powmod_sec(draws.randbelow(int(p) - 1) + 1, p, p_squared)
         mod_q = gmpy2.powmod_sec(draws.randbelow(int(q) - 1) + 1, q, q_squared)
+        return self._join_squares(mod_p, mod_q)
+
+    def _join_squares(self, mod_p: mpz, mod_q: mpz) -> mpz:
+        """The number below n**2 with these rests modulo p**2 and q**2."""
+        p_squared, q_squared = self._squares
         return mod_q + q_squared * ((mod_p - mod_q) * self._q_squared_inverse % p_squared)

@@ -38,6 +38,14 @@ def product(left: Pair, right: Pair, n: mpz) -> Pair:
     return low, (quotient + left[0] * right[1] + left[1] * right[0]) % n
 
 
+def subset_products(bases: Sequence[Pair], n: mpz) -> list[Pair]:
+    """Of all subsets: entry e is the product of the bases where e has a bit, the first base's lowest."""
+    products = [ONE]
+    for base in bases:
+        products += [base, *(product(entry, base, n) for entry in products[1:])]
+    return products
+
+
 def invert_all(values: Sequence[int], modulus: mpz) -> list[mpz]:
     """The inverses of units, with a single modular inversion (Montgomery's trick)."""
     prefixes = [mpz(1)]

@@ -70,7 +70,7 @@ class PlainKey:
         """The values themselves."""
         return list(values)
 
-    def open(self, values: Ciphertexts) -> list[Opening]:
+    def open(self, values: Ciphertexts, below: int | None = None) -> list[Opening]:
         """The values themselves."""
         return [Opening(value, 1) for value in values]
 

@@ -20,7 +20,7 @@ from itertools import pairwise
 import gmpy2
 from gmpy2 import mpz
 
-from deltaml_core.schemes.pairs import ONE, Pair, invert_all, join, product, split
+from deltaml_core.schemes.pairs import Pair, invert_all, join, product, split, subset_products
 
 Step = tuple[int, int]
 """A table entry to multiply by, and before it the bit it stands for: (position, entry)."""
@@ -115,11 +115,7 @@ class Subsets:
         """The tables, one after the other."""
         table: list[Pair] = []
         for start, end in pairwise(self.cuts(len(bases))):
-            group = [ONE]
-            for base in bases[start:end]:
-                pair = split(mpz(base), n)
-                group += [pair, *(product(entry, pair, n) for entry in group[1:])]
-            table += group
+            table += subset_products([split(mpz(base), n) for base in bases[start:end]], n)
         wholes = [table[entry] for entry in self._last_entries(len(bases))]
         inverse = gmpy2.invert(join(reduce(lambda left, right: product(left, right, n), wholes), n), n * n)
         return [split(inverse, n), *table]

@@ -38,28 +38,19 @@ def unit(n: mpz) -> int:
     return number
 
 
-@pytest.mark.parametrize(("key_bits", "bits", "window"), [(256, 64, 4), (1024, 40, 7), (2048, 320, 7), (5000, 30, 3)])
-def test_a_fixed_base(key_bits: int, bits: int, window: int) -> None:
+@pytest.mark.parametrize(("key_bits", "bits", "teeth", "blocks"), [(256, 64, 4, 2), (1024, 40, 7, 3), (2048, 288, 9, 4), (5000, 30, 3, 1)])
+def test_a_fixed_base(key_bits: int, bits: int, teeth: int, blocks: int) -> None:
     n = odd(key_bits)
-    table = FixedBase(int(odd(2 * key_bits)) % int(n * n), int(n), bits, window)
-    least, most = memory.fixed_base(key_bits, bits, window)
-    assert sum(len(column) for column in table._columns) == -(-bits // window) << window
-    assert least <= held(table._columns) <= most
+    table = FixedBase(int(odd(2 * key_bits)) % int(n * n), int(n), bits, teeth, blocks)
+    least, most = memory.fixed_base(key_bits, teeth, blocks)
+    assert [len(block) for block in table._tables] == [1 << teeth] * blocks
+    assert least <= held(table._tables) <= most
 
 
-def test_no_number_is_reused_above_64_limbs_and_the_formula_is_exact() -> None:
-    """But for a division's limb more in some of them, and in each column for the number 1."""
-    n = odd(8192)
-    table = FixedBase(int(odd(16384)) % int(n * n), int(n), 28, 7)
-    least, most = memory.fixed_base(8192, 28, 7)
-    assert (most - least) / least < 0.03
-    assert least <= held(table._columns) <= most
-
-
-def test_short_randomness_up_to_3072_bits_takes_less_than_7_megabytes() -> None:
+def test_short_randomness_up_to_3072_bits_takes_less_than_3_megabytes() -> None:
     for key_bits in (2048, 3072):
-        bits = PaillierPublicKey(int(odd(key_bits))).short_randomness_bits
-        assert memory.fixed_base(key_bits, bits, 7).most < 7e6
+        table = PaillierPublicKey(int(odd(key_bits)))._powers_of(mpz(7))
+        assert held(table._tables) <= memory.fixed_base(key_bits, 9, 4).most < 3e6
 
 
 @pytest.mark.parametrize(("key_bits", "columns", "window"), [(256, 3, 2), (1024, 11, 5), (2048, 20, 6)])

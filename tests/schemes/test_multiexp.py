@@ -71,10 +71,10 @@ def test_inverses(values: list[int]) -> None:
     assert all(value * inverse % MODULUS == 1 for value, inverse in zip(values, inverses, strict=True))
 
 
-@pytest.mark.parametrize("window", [1, 3, 7])
+@pytest.mark.parametrize(("teeth", "blocks"), [(1, 1), (3, 2), (7, 1), (4, 5), (9, 4)])
 @pytest.mark.parametrize("exponent", [0, 1, 2**20 - 1, 0b1010_1100_0000_0000_0001, 2**19])
-def test_fixed_base_is_the_power(window: int, exponent: int) -> None:
-    assert FixedBase(7, mpz(N), bits=20, window=window).power(exponent) == pow(7, exponent, N * N)
+def test_fixed_base_is_the_power(teeth: int, blocks: int, exponent: int) -> None:
+    assert FixedBase(7, N, bits=20, teeth=teeth, blocks=blocks).power(exponent) == pow(7, exponent, N * N)
 
 
 def work(matrix: ExponentMatrix) -> int:

@@ -150,13 +150,31 @@ def test_other_randomness_does_not_pass_among_others(randomness: int) -> None:
     assert not PUBLIC.verify_all(values, [openings[0], Opening(8, randomness), openings[2]])
 
 
-def test_an_opening_with_a_fault_in_one_half_is_not_shown() -> None:
+@pytest.mark.parametrize("below", [None, 2**20])
+@pytest.mark.parametrize("value", [0, 1, -1, 2**20 - 1, 1 - 2**20])
+def test_openings_of_small_numbers_are_found_another_way(value: int, below: int | None) -> None:
+    (ciphertext,) = PUBLIC.encrypt([value])
+    (opening,) = KEY.open((ciphertext,), below)
+    assert opening.plaintext == value
+    assert PUBLIC.verify(ciphertext, opening)
+
+
+@pytest.mark.parametrize("value", [2**20, -(2**20), N // 2, -(N // 2)])
+def test_an_opening_beyond_the_bound_is_as_right(value: int) -> None:
+    (ciphertext,) = PUBLIC.encrypt([value])
+    assert KEY.open((ciphertext,), 2**20) == KEY.open((ciphertext,))
+
+
+@pytest.mark.parametrize("below", [None, 2**20])
+@pytest.mark.parametrize("fault", ["_roots", "_squares"])
+def test_an_opening_with_a_fault_in_one_half_is_not_shown(fault: str, below: int | None) -> None:
     """Its difference from the right one would share a factor with n."""
     key, _, _ = textbook_key()
     (ciphertext,) = key.public.encrypt([7])
-    key._roots[0] += 1
+    right, other = getattr(key, fault)
+    setattr(key, fault, [right + 2, other])
     with pytest.raises(PublicKeyError, match="so it was not shown"):
-        key.open((ciphertext,))
+        key.open((ciphertext,), below)
 
 
 def test_powers_to_what_tells_the_factors_are_constant_time(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -170,7 +188,7 @@ def test_powers_to_what_tells_the_factors_are_constant_time(monkeypatch: pytest.
     for module in (paillier, modulus_proof):
         monkeypatch.setattr(module, "gmpy2", SimpleNamespace(**{**vars(gmpy2), "powmod": variable_time}))
     assert key.decrypt((ciphertext,)) == [7]
-    assert [opening.plaintext for opening in key.open((ciphertext,))] == [7]
+    assert [opening.plaintext for below in (None, 100) for opening in key.open((ciphertext,), below)] == [7, 7]
     assert key.open_zero(key.encrypt([0])[0]) is not None
     assert key.prove_modulus()
 

@@ -8,7 +8,7 @@ from typing import ClassVar
 from deltaml_core.errors import MetricError
 from deltaml_core.measurement import pairs
 from deltaml_core.messages import MaskedErrors, Message, OpenedSums, OpenSums, Products, ZeroTest, ZeroTestAnswer
-from deltaml_core.metrics.verifiable.opened import ATTEMPTS, range_fault, slots_of
+from deltaml_core.metrics.verifiable.opened import ATTEMPTS, largest_sum, range_fault, slots_of
 from deltaml_core.party import Party
 from deltaml_core.schedule import MAXIMUM_PARTIES, MAXIMUM_ROWS_BITS, SECRET_BITS, measurements, most_measurements, rests_on
 from deltaml_core.schemes.base import PrivateKey
@@ -96,7 +96,7 @@ class VerifiableBuyer:
             raise MetricError(f"{asked.models} models on {asked.rows} rows are not a measurement", asked.sender)
         sums = self._party.key.check(asked.sums, len(pairs(asked.models)), asked.sender)
         self._once(asked, asked.evaluation, 1)
-        openings = self._key.open(sums)
+        openings = self._key.open(sums, largest_sum(self._party.terms, asked.scale, asked.models, asked.rows) + 1)
         plaintexts, randomness = tuple(o.plaintext for o in openings), tuple(o.randomness for o in openings)
         if fault := range_fault(self._party.terms, plaintexts, asked.scale, asked.models, asked.rows):
             raise MetricError(f"measurement {asked.evaluation} stays closed: {fault}", asked.sender)

@@ -39,12 +39,20 @@ def range_fault(terms: TrainingTerms, plaintexts: Sequence[int], scale: int, mod
         models: how many.
         rows: of all validators.
     """
-    largest = terms.error_bound * (1 if models == 1 else SOLO_SLACK)
-    bound = fixedpoint.encode(Fraction(largest) ** 2 * rows, 2 * (scale + terms.row_bits))
+    bound = largest_sum(terms, scale, models, rows)
     for (i, k), plaintext in zip(pairs(models), plaintexts, strict=True):
         if (i == k and plaintext < 0) or abs(plaintext) > bound:
-            return f"it is no squared error of a sensible model: the root mean square would exceed {largest:g}"
+            return f"it is no squared error of a sensible model: the root mean square would exceed {_largest_error(terms, models):g}"
     return None
+
+
+def largest_sum(terms: TrainingTerms, scale: int, models: int, rows: int) -> int:
+    """No sum of squared errors, or of products of errors, is larger in magnitude; arguments as of `range_fault`."""
+    return fixedpoint.encode(Fraction(_largest_error(terms, models)) ** 2 * rows, 2 * (scale + terms.row_bits))
+
+
+def _largest_error(terms: TrainingTerms, models: int) -> float:
+    return terms.error_bound * (1 if models == 1 else SOLO_SLACK)
 
 
 def total(key: PublicKey, values: Ciphertexts, count: int) -> Ciphertexts:
