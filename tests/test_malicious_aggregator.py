@@ -163,7 +163,7 @@ def test_a_different_story_to_each_validator() -> None:
     table = Table()
     asked = table.until(OpenSums)
     key = table.seat("anybody").key
-    shift = key.encrypt([1 << 150])
+    shift = key.encrypt([1 << 110])
     table._waiting.popleft()
     table.say([replace(asked, sums=key.add(asked.sums, shift))])
     table.step()
