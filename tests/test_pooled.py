@@ -71,7 +71,7 @@ def test_train_solves_in_one_exchange_and_says_what_that_tells_the_buyer() -> No
             train(shards, solver="normal_equations", scheme="plain", key_bits=512, **ignored)
     with pytest.raises(TermsError, match="not the text 'a:1'"):
         train(shards, scheme="mpc", parties="a:1")
-    with pytest.raises(TermsError, match='choose one of descent, normal_equations'):
+    with pytest.raises(TermsError, match="choose one of descent, normal_equations"):
         train(shards, solver="magic", scheme="plain", key_bits=512)
 
 

@@ -18,6 +18,7 @@ from deltaml_core.local.market import LocalMarket
 from deltaml_core.local.supervisor import Supervisor
 
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
+_STYLE = Path(__file__).resolve().parents[1] / "views" / "static"
 PORT_VARIABLE, DEFAULT_PORT = "DELTAML_PORT", 8866
 PAGES_VARIABLE, LOGS_VARIABLE, LOCAL_MSE_VARIABLE = "DELTAML_PAGES", "DELTAML_LOG_DIR", "DELTAML_LOCAL_MSE"
 PREPARED_VARIABLE = "DELTAML_PREPARED"
@@ -136,9 +137,9 @@ def start_lab(supervisor: Supervisor, environment: Mapping[str, str], logs: Path
 
 def _environment(environment: Mapping[str, str], logs: Path) -> dict[str, str]:
     logs.mkdir(parents=True, exist_ok=True)
-    ours = str(NOTEBOOKS / "template")  # how pages look, and a JupyterLab that asks nobody for news and shows Markdown as pages
-    variables = ("JUPYTER_PATH", "JUPYTER_CONFIG_PATH")
-    paths = {name: os.pathsep.join([ours, *filter(None, [environment.get(name)])]) for name in variables}
+    ours = NOTEBOOKS / "template"  # how pages are made, and a JupyterLab that asks nobody for news and shows Markdown as pages
+    folders = {"JUPYTER_PATH": [ours, _STYLE], "JUPYTER_CONFIG_PATH": [ours]}  # a template finds what it includes on Jupyter's path
+    paths = {name: os.pathsep.join([*map(str, of), *filter(None, [environment.get(name)])]) for name, of in folders.items()}
     return {**environment, **paths, LOGS_VARIABLE: str(logs.resolve())}
 
 
