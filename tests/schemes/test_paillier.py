@@ -159,7 +159,7 @@ def test_openings_of_small_numbers_are_found_another_way(value: int, below: int 
     assert PUBLIC.verify(ciphertext, opening)
 
 
-@pytest.mark.parametrize("value", [2**20, -(2**20), N // 2, -(N // 2)])
+@pytest.mark.parametrize("value", [2**20, -(2**20), N // 2, -(N // 2)], ids=["2^20", "-2^20", "n/2", "-n/2"])
 def test_an_opening_beyond_the_bound_is_as_right(value: int) -> None:
     (ciphertext,) = PUBLIC.encrypt([value])
     assert KEY.open((ciphertext,), 2**20) == KEY.open((ciphertext,))
