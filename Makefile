@@ -59,8 +59,9 @@ bench: setup ## measure against the 2019 arithmetic
 bench-compare: setup ## measure, and show the change since the committed run
 	.venv/bin/deltaml bench --compare docs/benchmarks.json $(ARGS)
 
-readme: ## write README's tables anew, from docs/benchmarks.json and the gas snapshot
+readme: ## write the tables and charts of README and docs/performance.md anew, from docs/benchmarks.json and the gas snapshot
 	$(PYTHON) docs/tools/readme_tables.py
+	$(PYTHON) docs/tools/performance.py
 
 check: .venv/.installed ## ruff and mypy --strict
 	.venv/bin/python -m ruff check .

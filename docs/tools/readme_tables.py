@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 README, BENCHMARKS, GAS = ROOT / "README.md", ROOT / "docs" / "benchmarks.json", ROOT / "contracts" / "snapshots" / "marketplace.json"
 
 SPEED = {
-    "paper_run": "the paper's run: 100 rounds, 51 verifiable measurements, Shapley shares",
+    "paper_run_shapley": "the paper's run: 100 rounds, 51 verifiable measurements, Shapley shares",
     "paper_run_noise": "the same with the thesis's own measurement and leave-one-out",
     "paper_round": "one round",
     "metric_evaluation_50": "one measurement, 50 rows",
+    "metric_evaluation_5000": "one measurement, 5,000 rows",
     "shapley_8": "Shapley shares of 8 trainers, against retraining every coalition",
     "affine_map_11": "encrypted 11 x 11 map, against one `powmod` a product",
     "affine_map_100": "encrypted 100 x 100 map, likewise",
@@ -59,8 +60,13 @@ def gas() -> str:
 
 
 def written(text: str) -> str:
-    """A page with its tables as they should be."""
-    for name, content in (("speed", speed()), ("gas", gas())):
+    """README with its tables as they should be."""
+    return filled(text, {"speed": speed(), "gas": gas()})
+
+
+def filled(text: str, tables: Mapping[str, str]) -> str:
+    """A page with these tables between their marks."""
+    for name, content in tables.items():
         begin, end = f"<!-- {name} -->\n", f"\n<!-- /{name} -->"
         text = re.sub(f"(?<={begin}).*?(?={end})", lambda _, content=content: content, text, flags=re.DOTALL)
     return text
