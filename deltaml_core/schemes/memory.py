@@ -32,7 +32,7 @@ def fixed_base(key_bits: int, teeth: int, blocks: int) -> Bytes:
     """`multiexp.FixedBase`: `2**teeth` pairs a block, the first of them 1."""
     least, most = number(key_bits)
     pairs = blocks << teeth
-    return Bytes((pairs - blocks) * (_PAIR + 2 * least), pairs * (_PAIR + 2 * most) * 9 // 8 + blocks * 3 * _LIST)
+    return Bytes((pairs - blocks) * (_PAIR + 2 * least), pairs * (_PAIR + 2 * most + 1) + blocks * 3 * _LIST)  # a list has 1/8 more room
 
 
 def odd_powers(key_bits: int, columns: int, window: int) -> Bytes:
