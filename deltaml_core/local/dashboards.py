@@ -31,6 +31,7 @@ _DENIED = ("jupyterlab-jupytext", "jupyterlab-plotly", "jupyterlab_pygments", "@
 _KERNELS = (
     "--KernelManager.transport=ipc",
     "--KernelRestarter.restart_limit=0",
+    "--VoilaConfiguration.multi_kernel_manager_class=deltaml_core.local.kernels.PageKernels",
     "--MappingKernelManager.cull_idle_timeout=120",
     "--MappingKernelManager.cull_interval=20",
 )

@@ -47,6 +47,14 @@ def test_parties_are_reached_by_their_addresses_and_end_when_the_client_leaves(
     assert [started.last_words(party) for party in range(3)] == ["", "", ""]
 
 
+def test_a_party_whose_peers_end_first_ends_without_a_complaint(started: LocalParties) -> None:
+    with closing(mpc.connect(started.addresses, token=TOKEN)):
+        for process in started.processes[:2]:
+            process.kill()
+            process.wait()
+    assert (started.processes[2].wait(10), started.last_words(2)) == (0, "")
+
+
 def test_a_wrong_token_is_refused_and_the_right_one_then_taken(started: LocalParties) -> None:
     with pytest.raises(ComputingPartyError, match=f"party . .*refuses: .*set {TOKEN_VARIABLE} alike"):
         mpc.connect(started.addresses, token="another token, as long as the first")
