@@ -145,9 +145,7 @@ def start_runtime(index: int, addresses: Sequence[str]) -> tuple[Any, Any]:
     mpc._loop.create_server = functools.partial(create_server, host=addresses[index].rsplit(":", 1)[0])  # MPyC's own takes all interfaces
     mpc.run(mpc.start())
     mpc._loop.create_server = create_server
-    mpc.parties[
-        index
-    ].protocol = mpc._loop.create_future()  # MPyC sets it when all others are gone, perhaps before this one
+    mpc.parties[index].protocol = mpc._loop.create_future()  # MPyC sets it when all others are gone, perhaps before this one
     return mpc, np
 
 
