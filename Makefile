@@ -32,7 +32,7 @@ lab: setup ## the role notebooks in JupyterLab, with a local market
 
 test: setup ## everything CI runs: check, the Python tests, the contracts' tests
 	$(MAKE) check
-	$(WITH_VENV) .venv/bin/python -m pytest --numprocesses auto --dist loadfile $(ARGS)
+	$(WITH_VENV) .venv/bin/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder $(ARGS)
 	$(MAKE) contracts
 
 test-browser: setup ## the dashboards in Chromium; screenshots go to build/screenshots
