@@ -234,9 +234,9 @@ class Marketplace:
 
     # --- reading -------------------------------------------------------------------------------------------------
 
-    def request(self, request_id: int) -> Request:
-        """Everything the contract knows about a request."""
-        return Request.from_abi(request_id, _as_dict(self._read("getRequest", request_id)))
+    def request(self, request_id: int, block: int | None = None) -> Request:
+        """Everything the contract knew about a request after a block (None: the latest)."""
+        return Request.from_abi(request_id, _as_dict(self._read("getRequest", request_id, block=block)))
 
     def requests(self) -> tuple[int, ...]:
         """Ids of all requests ever made."""
@@ -298,10 +298,10 @@ class Marketplace:
         credit: int = self._read("creditWei", Web3.to_checksum_address(account))
         return credit
 
-    def balance_wei(self) -> int:
-        """What the contract holds: locked escrows and credits not withdrawn yet."""
+    def balance_wei(self, block: int | None = None) -> int:
+        """What the contract held after a block (None: the latest): locked escrows and credits not withdrawn yet."""
         with translated(self._abi):
-            return int(self._web3.eth.get_balance(self.address))
+            return int(self._web3.eth.get_balance(self.address, "latest" if block is None else block))
 
     def digest(self, statement: Statement) -> bytes:
         """The EIP-712 digest of a statement, as the contract computes it."""
@@ -366,9 +366,9 @@ class Marketplace:
 
     # --- how -----------------------------------------------------------------------------------------------------
 
-    def _read(self, name: str, *arguments: Any) -> Any:
+    def _read(self, name: str, *arguments: Any, block: int | None = None) -> Any:
         with translated(self._abi):
-            return self._contract.functions[name](*arguments).call()
+            return self._contract.functions[name](*arguments).call(block_identifier="latest" if block is None else block)
 
     def _write(self, wallet: Wallet, name: str, *arguments: Any, value_wei: int = 0) -> Receipt:
         call: ContractFunction = self._contract.functions[name](*arguments)

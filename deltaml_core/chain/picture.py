@@ -187,7 +187,7 @@ class PictureReader:
         self._picture: MarketPicture | None = None
 
     def read(self) -> MarketPicture:
-        """The market now.
+        """The market after the latest block: events, states and balances are all of that one, however fast the chain goes on.
 
         Raises:
             ChainError: the chain does not answer.
@@ -206,7 +206,7 @@ class PictureReader:
         existing = {event.id for event in self._events if isinstance(event, RequestCreated)}
         for number in sorted(self._unread):
             if number in existing:
-                self._requests[number] = self._marketplace.request(number)
+                self._requests[number] = self._marketplace.request(number, self._stream.head.number)
             else:
                 self._requests.pop(number, None)
             self._unread.discard(number)
@@ -248,7 +248,7 @@ class PictureReader:
             events=tuple(self._events),
             requests={number: RequestPicture(self._requests[number], tuple(of_request[number])) for number in sorted(self._requests)},
             members=members,
-            balance_wei=self._marketplace.balance_wei(),
+            balance_wei=self._marketplace.balance_wei(self._stream.head.number),
             credits_wei=dict(credits),
             fees=dict(self._fees),
         )

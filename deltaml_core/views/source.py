@@ -155,7 +155,8 @@ class Source:
             answer_ms = 1000 * (time.perf_counter() - began)
             if self._session is not None:
                 with translated(()):
-                    balance = marketplace.web3.eth.get_balance(marketplace.web3.to_checksum_address(self._session.address))
+                    address = marketplace.web3.to_checksum_address(self._session.address)
+                    balance = marketplace.web3.eth.get_balance(address, market.head.number)
             self._sight = Sight(market, node, self._session, balance, answer_ms)
             return self._sight
 
