@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from deltaml_core.benchmarks.measure import FIGURES, Measurement
+from deltaml_core.schemes.powers import ARITHMETIC
 
 _PACKAGES = ("deltaml-core", "duckdb", "gmpy2", "numpy", "phe")
 
@@ -57,6 +58,7 @@ def to_json(measurements: Sequence[Measurement]) -> str:
             "python": platform.python_version(),
             **{package: version(package) for package in _PACKAGES},
             "gmp": gmpy2.mp_version(),
+            "powers": ARITHMETIC,
         },
         "git_revision": git_revision(Path(__file__).parents[2]),
     }

@@ -15,6 +15,7 @@ import gmpy2
 from gmpy2 import mpz
 
 from deltaml_core.errors import PublicKeyError
+from deltaml_core.schemes.powers import PowersModulo
 
 SMALLEST_FACTOR = 1 << 16
 ROOTS = 8
@@ -24,11 +25,11 @@ _PRIMORIAL = gmpy2.primorial(SMALLEST_FACTOR)
 def prove(p: int, q: int) -> tuple[int, ...]:
     """The n-th roots of the challenges of `n = p q`, for who knows the factors."""
     n = mpz(p) * q
-    exponents = [(mpz(prime), gmpy2.invert(n, prime - 1)) for prime in (p, q)]
+    halves = [(PowersModulo(prime), gmpy2.invert(n, prime - 1)) for prime in (p, q)]
     inverse = gmpy2.invert(q, p)
     roots = []
     for challenge in challenges(n):
-        root_p, root_q = (gmpy2.powmod_sec(challenge, exponent, prime) for prime, exponent in exponents)
+        root_p, root_q = (powers.secret_power(challenge, exponent) for powers, exponent in halves)
         roots.append(int(root_q + q * ((root_p - root_q) * inverse % p)))
     return tuple(roots)
 

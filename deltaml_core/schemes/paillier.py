@@ -27,6 +27,7 @@ from deltaml_core.schemes.base import Ciphertexts, LinearMap, Opening
 from deltaml_core.schemes.levelling import LevelMatrix
 from deltaml_core.schemes.multiexp import ExponentMatrix, FixedBase, multiply
 from deltaml_core.schemes.pool import ZeroPool
+from deltaml_core.schemes.powers import PowersModulo
 
 _SECURITY_LEVELS = ((15360, 256), (7680, 192), (3072, 128), (0, 112))
 """Bits of security of a modulus of at least so many bits (NIST SP 800-57, part 1, table 2); for the tests' short ones that of 2048 bits."""
@@ -92,9 +93,8 @@ class PaillierPublicKey:
         return bits - 2
 
     @cached_property
-    def _nth(self) -> ExponentMatrix:
-        """For n-th powers."""
-        return ExponentMatrix.recode([[self.modulus]])
+    def _powers(self) -> PowersModulo:
+        return PowersModulo(int(self._n_squared))
 
     @cached_property
     def _zeros(self) -> FixedBase:
@@ -114,7 +114,7 @@ class PaillierPublicKey:
         return self.modulus.to_bytes((self.bits + 7) // 8)
 
     def _powers_of(self, x: mpz) -> FixedBase:
-        (h,) = self.combine(self._nth, (int(-x * x % self._n_squared),))
+        h = self._powers.public_power(-x * x % self._n_squared, self._n)
         return FixedBase(h, self._n, self.short_randomness_bits)
 
     def encrypt(self, values: Sequence[int]) -> Ciphertexts:
@@ -141,8 +141,12 @@ class PaillierPublicKey:
         return tuple(map(int, multiply(vector, linear, self._n)))
 
     def scale(self, values: Ciphertexts, factors: Sequence[int]) -> Ciphertexts:
-        """`[[f a]]`, entry by entry; negative factors through the inverse."""
-        return tuple(self.combine(self.prepare([[factor]]), (value,))[0] for value, factor in zip(values, factors, strict=True))
+        """`[[f a]]`, entry by entry; but for 1 and -1 in the same time for all factors of as many machine words."""
+        scaled = []
+        for value, factor in zip(values, factors, strict=True):
+            base = gmpy2.invert(value, self._n_squared) if factor < 0 else mpz(value)
+            scaled.append(int(base if abs(factor) == 1 else self._powers.secret_power(base, abs(factor))))
+        return tuple(scaled)
 
     def shift(self, values: Ciphertexts, addends: Sequence[int]) -> Ciphertexts:
         """`[[a + b]]` for known b, with the randomness of `[[a]]`."""
@@ -186,7 +190,7 @@ class PaillierPublicKey:
         """Whether `c = (1 + n)**plaintext * r**n mod n**2`: one exponentiation."""
         if not 0 < opening.randomness < self._n or gmpy2.gcd(opening.randomness, self._n) != 1:
             return False
-        (nth_power,) = self.combine(self._nth, (opening.randomness,))
+        nth_power = self._powers.public_power(opening.randomness, self._n)
         return bool(self._power_of_g(opening.plaintext) * nth_power % self._n_squared == ciphertext)
 
     def verify_all(self, ciphertexts: Ciphertexts, openings: Sequence[Opening]) -> bool:
@@ -218,7 +222,7 @@ class PaillierPublicKey:
 class PaillierPrivateKey:
     """The factorisation of n. It stays in the Model Buyer's process; `repr` shows nothing of it.
 
-    Powers to exponents that tell the factors are GMP's `powmod_sec`: as long, and the same memory, whatever the exponent.
+    Powers to exponents that tell the factors take as long, and the same memory, whatever the exponent (`powers.py`).
     """
 
     def __init__(self, key: phe.PaillierPrivateKey, randomness: Randomness = SYSTEM) -> None:
@@ -229,6 +233,8 @@ class PaillierPrivateKey:
         self._public = PaillierPublicKey(key.public_key.n, randomness)
         p, q = self._primes = mpz(key.p), mpz(key.q)
         self._squares = p**2, q**2
+        self._powers = [PowersModulo(prime) for prime in self._primes]
+        self._powers_squared = [PowersModulo(square) for square in self._squares]
         self._n_squared = mpz(key.public_key.n) ** 2
         self._factors = mpz(key.hp), mpz(key.hq)
         self._q_inverse = gmpy2.invert(q, p)
@@ -287,8 +293,8 @@ class PaillierPrivateKey:
         """`L_p(c**(p-1) mod p**2) h_p mod p`, and likewise for q (Paillier 1999, §7)."""
         return self._join(
             *(
-                (gmpy2.powmod_sec(value, prime - 1, square) - 1) // prime * factor % prime
-                for prime, square, factor in zip(self._primes, self._squares, self._factors, strict=True)
+                (powers.secret_power(value, prime - 1) - 1) // prime * factor % prime
+                for prime, powers, factor in zip(self._primes, self._powers_squared, self._factors, strict=True)
             )
         )
 
@@ -345,7 +351,7 @@ class PaillierPrivateKey:
 
     def _root(self, value: int) -> int:
         """`c**(1/n) mod n`, the randomness of a ciphertext, by halves."""
-        return int(self._join(*(gmpy2.powmod_sec(value, root, prime) for root, prime in zip(self._roots, self._primes, strict=True))))
+        return int(self._join(*(powers.secret_power(value, root) for powers, root in zip(self._powers, self._roots, strict=True))))
 
     def _holds(self, value: int, opening: Opening) -> bool:
         """`PaillierPublicKey.verify` by halves."""
@@ -354,20 +360,15 @@ class PaillierPrivateKey:
 
     def _nth_power(self, randomness: int) -> mpz:
         """`r**n = (r**q)**p mod p**2`, where `r**q` is needed mod p only; and likewise for q."""
-        (p, q), (p_squared, q_squared) = self._primes, self._squares
-        mod_p, mod_q = (
-            gmpy2.powmod_sec(gmpy2.powmod_sec(randomness, other, prime), prime, square)
-            for prime, other, square in ((p, q, p_squared), (q, p, q_squared))
-        )
-        return self._join_squares(mod_p, mod_q)
+        (p, q), (mod_p, mod_q) = self._primes, self._powers
+        return self._lift(mod_p.secret_power(randomness, q), mod_q.secret_power(randomness, p))
 
     def _random_nth_power(self, draws: Draws) -> mpz:
-        (p, q), (p_squared, q_squared) = self._primes, self._squares
-        mod_p = gmpy2.powmod_sec(draws.randbelow(int(p) - 1) + 1, p, p_squared)
-        mod_q = gmpy2.powmod_sec(draws.randbelow(int(q) - 1) + 1, q, q_squared)
-        return self._join_squares(mod_p, mod_q)
+        return self._lift(*(draws.randbelow(int(prime) - 1) + 1 for prime in self._primes))
 
-    def _join_squares(self, mod_p: mpz, mod_q: mpz) -> mpz:
-        """The number below n**2 with these rests modulo p**2 and q**2."""
-        p_squared, q_squared = self._squares
+    def _lift(self, root_p: int, root_q: int) -> mpz:
+        """The number below n**2 that is `root_p**p mod p**2` and `root_q**q mod q**2`."""
+        (p, q), (p_squared, q_squared) = self._primes, self._squares
+        mod_p_squared, mod_q_squared = self._powers_squared
+        mod_p, mod_q = mod_p_squared.secret_power(root_p, p), mod_q_squared.secret_power(root_q, q)
         return mod_q + q_squared * ((mod_p - mod_q) * self._q_squared_inverse % p_squared)

@@ -50,7 +50,7 @@ def test_json_is_one_object_with_measurements_and_circumstances() -> None:
     ]
     assert content["key_bits"] == 2048
     assert {"measurements", "key_bits", "machine", "versions", "git_revision"} == content.keys()
-    assert {"python", "phe", "gmpy2", "gmp"} <= content["versions"].keys()
+    assert {"python", "phe", "gmpy2", "gmp", "powers"} <= content["versions"].keys()
 
 
 def test_the_table_names_every_measurement_and_how_it_was_taken() -> None:

@@ -21,6 +21,7 @@ from deltaml_core.fixedpoint import Slots
 from deltaml_core.schemes import modulus_proof, paillier
 from deltaml_core.schemes.base import Opening
 from deltaml_core.schemes.paillier import PaillierPrivateKey, PaillierPublicKey
+from deltaml_core.schemes.powers import PowersModulo
 
 KEY = key_pair("paillier", 256)
 PUBLIC = KEY.public
@@ -166,31 +167,33 @@ def test_an_opening_beyond_the_bound_is_as_right(value: int) -> None:
 
 
 @pytest.mark.parametrize("below", [None, 2**20])
-@pytest.mark.parametrize("fault", ["_roots", "_squares"])
+@pytest.mark.parametrize("fault", ["_roots", "_powers_squared"])
 def test_an_opening_with_a_fault_in_one_half_is_not_shown(fault: str, below: int | None) -> None:
     """Its difference from the right one would share a factor with n."""
     key, _, _ = textbook_key()
     (ciphertext,) = key.public.encrypt([7])
     right, other = getattr(key, fault)
-    setattr(key, fault, [right + 2, other])
+    setattr(key, fault, [right + 2 if fault == "_roots" else PowersModulo(key._squares[0] + 2), other])
     with pytest.raises(PublicKeyError, match="so it was not shown"):
         key.open((ciphertext,), below)
 
 
 def test_powers_to_what_tells_the_factors_are_constant_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As far as GMP can: decrypting, opening, encrypting with the key and proving the modulus use no other power than `powmod_sec`."""
+    """Decrypting, opening, encrypting with the key and proving the modulus use no other power than `secret_power`; nor do factors."""
     key, _, _ = textbook_key()
     (ciphertext,) = key.public.encrypt([7])
 
     def variable_time(*_: object) -> None:
-        raise AssertionError("powmod takes as long as the exponent and the base make it")
+        raise AssertionError("a power that takes as long as the exponent and the base make it")
 
+    monkeypatch.setattr(PowersModulo, "public_power", variable_time)
     for module in (paillier, modulus_proof):
         monkeypatch.setattr(module, "gmpy2", SimpleNamespace(**{**vars(gmpy2), "powmod": variable_time}))
     assert key.decrypt((ciphertext,)) == [7]
     assert [opening.plaintext for below in (None, 100) for opening in key.open((ciphertext,), below)] == [7, 7]
     assert key.open_zero(key.encrypt([0])[0]) is not None
     assert key.prove_modulus()
+    assert key.decrypt(key.public.scale((ciphertext, ciphertext), (12, -12))) == [84, -84]
 
 
 # --- what is refused ---------------------------------------------------------------------------------------------
