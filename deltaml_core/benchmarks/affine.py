@@ -12,7 +12,7 @@ from gmpy2 import mpz
 from deltaml_core import fixedpoint
 from deltaml_core.benchmarks.measure import Measurement, Stopwatch, WrongResultError
 from deltaml_core.schemes.base import Ciphertexts, PrivateKey
-from deltaml_core.schemes.pairs import invert_all
+from deltaml_core.schemes.pairs import invert_all, join, split
 
 FRACTIONAL_BITS = 32
 
@@ -40,7 +40,7 @@ def affine_map(key: PrivateKey, dimension: int, repetitions: int) -> Measurement
     theirs: Ciphertexts = ()
     for _ in range(repetitions):
         ours = watch.time("ours", lambda: public.affine(linear, offset, vector))
-        theirs = watch.time("theirs", lambda: public.add_plain(one_power_a_product(exponents, vector, public.modulus**2), offset))
+        theirs = watch.time("theirs", lambda: public.add_plain(one_power_a_product(exponents, vector, public.modulus), offset))
     expected = [sum(e * a for e, a in zip(row, values, strict=True)) + v for row, v in zip(exponents, offset, strict=True)]
     if not key.decrypt(ours) == key.decrypt(theirs) == expected:
         raise WrongResultError(f"an encrypted affine map of {dimension} x {dimension} does not decrypt to what it should")
@@ -57,9 +57,10 @@ def affine_map(key: PrivateKey, dimension: int, repetitions: int) -> Measurement
 
 
 def one_power_a_product(exponents: Sequence[Sequence[int]], vector: Ciphertexts, modulus: int) -> Ciphertexts:
-    """`prod_j vector[j] ** exponents[i][j] mod modulus` for every row i, each power by itself."""
-    m = mpz(modulus)
-    bases = [(mpz(base), inverse) for base, inverse in zip(vector, invert_all(vector, m), strict=True)]
+    """`prod_j vector[j] ** exponents[i][j] mod modulus**2` for every row i, each power by itself."""
+    n, m = mpz(modulus), mpz(modulus) ** 2
+    pairs = [split(mpz(base), n) for base in vector]
+    bases = [(mpz(base), join(inverse, n)) for base, inverse in zip(vector, invert_all(pairs, n), strict=True)]
     products = []
     for row in exponents:
         product = mpz(1)

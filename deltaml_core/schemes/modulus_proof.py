@@ -58,8 +58,9 @@ def check(modulus: int, bits: int, proof: Sequence[int]) -> None:
         raise PublicKeyError("the modulus is a perfect power")
     if len(proof) != ROOTS:
         raise PublicKeyError(f"the proof of the modulus holds {len(proof)} roots instead of {ROOTS}")
+    powers = PowersModulo(modulus)
     for position, (root, challenge) in enumerate(zip(proof, challenges(n), strict=True)):
-        if not 0 < root < n or gmpy2.powmod(root, n, n) != challenge:
+        if not 0 < root < n or powers.public_power(root, n) != challenge:
             raise PublicKeyError(f"root {position} of the proof does not hold: n and phi(n) may share a factor")
 
 

@@ -46,14 +46,14 @@ def subset_products(bases: Sequence[Pair], n: mpz) -> list[Pair]:
     return products
 
 
-def invert_all(values: Sequence[int], modulus: mpz) -> list[mpz]:
-    """The inverses of units, with a single modular inversion (Montgomery's trick)."""
-    prefixes = [mpz(1)]
+def invert_all(values: Sequence[Pair], n: mpz) -> list[Pair]:
+    """The inverses of units modulo n**2, with a single modular inversion (Montgomery's trick)."""
+    prefixes = [ONE]
     for value in values:
-        prefixes.append(prefixes[-1] * value % modulus)
-    suffix = gmpy2.invert(prefixes[-1], modulus)
+        prefixes.append(product(prefixes[-1], value, n))
+    suffix = split(gmpy2.invert(join(prefixes[-1], n), n * n), n)
     inverses = []
     for prefix, value in zip(reversed(prefixes[:-1]), reversed(values), strict=True):
-        inverses.append(prefix * suffix % modulus)
-        suffix = suffix * value % modulus
+        inverses.append(product(prefix, suffix, n))
+        suffix = product(suffix, value, n)
     return inverses[::-1]

@@ -58,10 +58,9 @@ class OddPowers:
 
     def make(self, bases: Sequence[int], n: mpz) -> list[Pair]:
         """The tables, one after the other."""
-        table = []
-        for base, inverse in zip(bases, invert_all(bases, n * n), strict=True):
-            for start in (mpz(base), inverse):
-                power = split(start, n)
+        table, pairs = list[Pair](), [split(mpz(base), n) for base in bases]
+        for base, inverse in zip(pairs, invert_all(pairs, n), strict=True):
+            for power in (base, inverse):
                 square = product(power, power, n)
                 table.append(power)
                 for _ in range((1 << (self.window - 2)) - 1):
