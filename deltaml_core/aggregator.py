@@ -92,6 +92,7 @@ class Aggregator:
         self._refresh = aggregator_refresh(party, trainers, validators, transcript.blinding)
         self._agenda: deque[Step] = deque(party.steps)
         self._step: Step | None = None
+        self._held = False
         self._initial_hash = initial_hash
         self._metric_hash = b""
         self._initial: Ciphertexts = ()
@@ -215,15 +216,22 @@ class Aggregator:
     # --- the schedule ---
 
     def _advance(self) -> list[Message]:
+        """Begin the next step. Training goes on while the model is measured, until the next measurement; what needs its result waits."""
+        following = self._agenda[0].kind
+        waits = self._party.terms.robust or following in (Kind.EVALUATE, Kind.CONTRIBUTIONS)
+        self._held = self._metrics.busy and waits
+        if self._held:
+            return []
         self._step = self._agenda.popleft()
-        match self._step.kind:
+        match following:
             case Kind.TRAIN:
                 self._superseded = set()
                 return self._ask_trainers()
             case Kind.REFRESH:
                 return self._refresh.begin(self._step.round, self._weights, self._scale)
             case Kind.EVALUATE:
-                return self._measure([Evaluation(self._measured, self._step.round, Subject.MODEL, self._weights, self._scale)])
+                model = Evaluation(self._measured, self._step.round, Subject.MODEL, self._weights, self._scale)
+                return self._measure([model]) + self._advance()
             case Kind.CONTRIBUTIONS:
                 return self._ask_solo_models()
 
@@ -301,7 +309,9 @@ class Aggregator:
             self._record(evaluation, measurement)
             trainers = [trainer for trainer in self._trainers if trainer not in self.dropped]
             told: list[Message] = [announcement(self._party, trainer, finished) for trainer in trainers]
-            return told + (self._conclude() if self._current.kind is Kind.CONTRIBUTIONS else self._advance())
+            if self._current.kind is Kind.CONTRIBUTIONS:
+                return told + self._conclude()
+            return told + (self._advance() if self._held else [])
         if evaluation.subject is Subject.UPDATES:
             return self._average_without_harm(evaluation, measurement)
         return self._conclude()

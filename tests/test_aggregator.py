@@ -67,8 +67,27 @@ def test_it_starts_when_everybody_is_there_and_not_before() -> None:
         stage.step()
         assert [message.kind for message in stage.waiting if message.sender == "aggregator"] == []
     stage.step()
-    assert {message.kind for message in stage.waiting} == {"evaluate"}
-    assert sorted(message.recipient for message in stage.waiting) == stage.validators
+    assert {message.kind: message.round for message in stage.waiting} == {"evaluate": 0, "train": 1}
+    assert sorted(message.recipient for message in stage.waiting) == sorted([*stage.validators, *stage.trainers])
+
+
+def test_training_goes_on_while_the_model_is_measured_until_it_is_to_be_measured_again() -> None:
+    stage = Stage(**RUN)
+    while not all(isinstance(message, Residuals) for message in stage.waiting):
+        if isinstance(stage.waiting[0], Residuals):
+            stage.waiting.rotate(-1)
+        else:
+            stage.step()
+    assert {message.round for message in stage.waiting} == {0}
+    assert {message.round for message in stage.sent(Update)} == {1, 2}
+    assert {message.round for message in stage.sent(Evaluate)} == {0}
+    assert stage.finish() == undisturbed(**RUN)
+
+
+def test_with_updates_that_are_measured_too_a_round_waits_for_the_measurement() -> None:
+    stage = Stage(**{**RUN, "metrics": "verifiable", "robust": True})
+    stage.until(Train)
+    assert {message.round for message in stage.sent(MetricAnnounced)} == {0}
 
 
 def test_a_run_is_gradient_descent_on_the_trainers_rows() -> None:

@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from helpers import key_pair, random_shards
 
@@ -41,6 +42,7 @@ from deltaml_core.messages import (
     RevealNoise,
     SoloModel,
     SquaredErrors,
+    Subject,
     Train,
     TrainAlone,
     Update,
@@ -148,6 +150,41 @@ def test_an_honest_run_holds(chosen: dict[str, Any], public: bool) -> None:
     assert (report.sealed > 0) is public
     assert str(report).splitlines()[-1] == report.verdict
     assert "owners computed from their rows" in str(report)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@each_run
+def test_a_run_holds_at_whatever_pace_its_participants_answer(chosen: dict[str, Any], seed: int) -> None:
+    """Each takes its messages in their order, and nobody waits for another but for what it needs: rounds overtake measurements."""
+    session, _ = session_of(**chosen)
+    draw, waiting = random.Random(seed), session.transport._waiting
+    deliver = session.transport.deliver
+
+    def deliver_to_somebody() -> bool:
+        if waiting:
+            somebody = draw.choice(sorted({message.recipient for message, _ in waiting}))
+            place = next(place for place, (message, _) in enumerate(waiting) if message.recipient == somebody)
+            waiting.rotate(-place)
+            first = waiting.popleft()
+            waiting.rotate(place)
+            waiting.appendleft(first)
+        return deliver()
+
+    session.transport.deliver = deliver_to_somebody  # type: ignore[method-assign]
+    session.run()
+    session.deliver_model()
+    transcript = session.aggregator.transcript
+    for part_of_it in (transcript, transcript.public()):
+        report = audit(part_of_it)
+        assert report.ok, report.verdict
+    in_step = _measured(run(**chosen).transcript)
+    assert [number for number, _ in _measured(transcript)] == [number for number, _ in in_step]
+    assert np.allclose([mse for _, mse in _measured(transcript)], [mse for _, mse in in_step], rtol=1e-6)
+
+
+def _measured(transcript: Transcript) -> list[tuple[int, float]]:
+    told = [message for message in transcript.messages() if isinstance(message, MetricAnnounced) and message.subject == Subject.MODEL]
+    return [(message.round, message.squared_error / (message.rows << message.scale)) for message in told]
 
 
 def test_these_runs_have_every_kind_that_can_be_checked() -> None:

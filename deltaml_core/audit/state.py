@@ -92,6 +92,7 @@ class State:
         self.failed: str | None = None
         self._blinding = transcript.blinding
         self._agenda: deque[Step] = deque(self.party.steps)
+        self._sealed: Step | None = None
         self._comparisons: deque[tuple[Subject, Coalition]] = deque()
         self._results: dict[tuple[Subject, int, Coalition], tuple[Measuring, tuple[str, ...]]] = {}
         self._measured = 0
@@ -133,11 +134,17 @@ class State:
         """
         if self.step is None or (self.step.kind, self.step.round) != (kind, message.round):
             self.complete()
+            if kind in (Kind.EVALUATE, Kind.CONTRIBUTIONS) or self.terms.robust:
+                self.announced()  # training goes on while the model is measured
             sealed = (Kind.TRAIN, Kind.REFRESH) if self.terms.metrics == "noise" else (Kind.TRAIN,)
             while self.public and self._agenda and self._agenda[0].kind in sealed and self._agenda[0].kind is not kind:
                 self._agenda.popleft()
             while self.public and self._agenda and kind is Kind.TRAIN is self._agenda[0].kind and self._agenda[0].round < message.round:
                 self._agenda.popleft()
+            if self.public and kind is Kind.REFRESH and self._agenda and self._agenda[0].kind is Kind.EVALUATE and self._sealed is None:
+                self.announced()
+                self._sealed = self._agenda.popleft()
+                return self.enter(message, kind)
             if not self._agenda or (self._agenda[0].kind, self._agenda[0].round) != (kind, message.round):
                 due = f"{self._agenda[0].kind.value} of round {self._agenda[0].round}" if self._agenda else "the end"
                 raise Fault("schedule", f"the schedule has {due} here")
@@ -160,7 +167,7 @@ class State:
         return self.step
 
     def complete(self) -> None:
-        """See that everything so far came to its end.
+        """See that everything so far came to its end, but for a measurement.
 
         Raises:
             Fault: something is missing.
@@ -174,13 +181,17 @@ class State:
             raise Fault("order", "the refresh before it is not complete")
         if self.leaving is not None and not self.leaving.told >= set(self.validators):
             raise Fault("order", f"not every validator was told that {self.leaving.left} is left out")
-        self._announced()
 
     def at_end(self) -> bool:
         """Whether all of the schedule was done."""
-        return not self._agenda and not self._comparisons and not self._stale()
+        return not self._agenda and self._sealed is None and not self._comparisons and not self._stale()
 
-    def _announced(self) -> None:
+    def announced(self) -> None:
+        """See that the latest measurement came to its end.
+
+        Raises:
+            Fault: it did not, or somebody was not told.
+        """
         measuring = self.measuring
         if measuring is None:
             return
@@ -216,7 +227,7 @@ class State:
         if self._updates_due(message, models):
             if self.public:
                 self.enter(message, Kind.TRAIN)
-            self._announced()
+            self.announced()
             step = self.current(message, Kind.TRAIN)
             weights = self._joined(self.updates, self.active)
             count = len(self.active)
@@ -225,11 +236,19 @@ class State:
         elif self._comparing(message):
             measuring = self._once_more(number) if self._exhausted() else self._next_comparison(message, number)
         else:
-            step = self.enter(message, Kind.EVALUATE)
+            step = self._begun(message) or self.enter(message, Kind.EVALUATE)
             measuring = Measuring(number, step.round, Subject.MODEL, self.weights, step.scale)
         self._measured += 1
         self.measuring = measuring
         return measuring
+
+    def _begun(self, message: Message) -> Step | None:
+        """The measurement whose beginning is sealed and came before what has been seen since, if this message is of it."""
+        step = self._sealed
+        if step is None or step.round != message.round:
+            return None
+        self._sealed = None
+        return step
 
     def under_way(self, message: Message, number: int) -> Measuring:
         """The measurement under way, which must be this one.
@@ -317,7 +336,7 @@ class State:
         return self.step is not None and self.step.kind is Kind.CONTRIBUTIONS and not self._comparisons and bool(self._stale())
 
     def _once_more(self, number: int) -> Measuring:
-        self._announced()
+        self.announced()
         old = self._stale()[0]
         return Measuring(number, old.round, old.subject, old.weights, old.scale, old.models, old.coalition, old.factor)
 
@@ -347,7 +366,7 @@ class State:
 
     def _next_comparison(self, message: Message, number: int) -> Measuring:
         step = self.enter(message, Kind.CONTRIBUTIONS)
-        self._announced()
+        self.announced()
         if not self._comparisons or not (self.public or len(self.solo_models) == len(self.trainers)):
             raise Fault("measurement", "nothing is to be measured here")
         subject, coalition = self._comparisons.popleft()

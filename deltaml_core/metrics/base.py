@@ -102,6 +102,10 @@ class AggregatorPart(Protocol):
     failed: str | None
 
     @property
+    def busy(self) -> bool:
+        """Whether a measurement is under way."""
+
+    @property
     def awaited(self) -> frozenset[str]:
         """The validators whose own answer the measurement under way still lacks."""
 

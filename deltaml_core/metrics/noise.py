@@ -113,6 +113,11 @@ class NoiseAggregator:
         self._metric: Metric | None = None
 
     @property
+    def busy(self) -> bool:
+        """Whether a measurement is under way."""
+        return self._evaluation is not None
+
+    @property
     def awaited(self) -> frozenset[str]:
         """The validators whose residuals are missing."""
         return frozenset(self._validators) - self._residuals.keys() if self._evaluation is not None else frozenset()

@@ -18,8 +18,9 @@ from deltaml_core.chain import ganache as ganache_module
 from deltaml_core.errors import ChainError, LocalChainError, PortTakenError, WrongChainError
 
 PARENT = """
-import sys
+import signal, sys
 from deltaml_core.chain import GanacheProcess
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts what runs in the background with it ignored
 with GanacheProcess() as chain:
     print(chain.process_id, chain.url, flush=True)
     sys.stdin.read()

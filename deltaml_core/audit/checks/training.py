@@ -250,6 +250,7 @@ def _propose_result(state: State, message: ProposeResult) -> None:
     """All of it follows from the measurements; the hash is the record's."""
     said_by(message, state.header.aggregator)
     state.complete()
+    state.announced()
     if not state.at_end():
         raise Fault("schedule", "the run is not at its end")
     if message.recipient not in state.validators or message.recipient in state.proposed or message.round != state.terms.rounds:

@@ -37,6 +37,11 @@ class VerifiableAggregator:
         self.failed: str | None = None
 
     @property
+    def busy(self) -> bool:
+        """Whether a measurement is under way."""
+        return self._evaluation is not None
+
+    @property
     def awaited(self) -> frozenset[str]:
         """The validators whose squared errors are missing."""
         return frozenset(self._validators) - self._answers.keys() if self._evaluation is not None else frozenset()
