@@ -1,8 +1,9 @@
 """Work inside a node, spread over its cores with joblib where that is faster, and done in place where it is not.
 
 Whoever calls says what the work costs; small work never touches joblib, so no process is started for it. What is spread goes to
-joblib's backend: loky's processes on this machine, or whatever the user chose with `joblib.parallel_config(backend=...)`, Dask for
-one. Results are those of serial work bit for bit, whatever the number of workers: everything random is drawn before.
+joblib's backend: loky's processes on this machine, or whatever the user chose with `joblib.parallel_config(backend=...)`, Dask
+for one. Loky's are asked directly, since joblib itself looks for their results only every 10 ms. Results are those of serial work
+bit for bit, whatever the number of workers: everything random is drawn before.
 
 Who sees what: the worker processes are the participant's own, and with loky on its own machine. They are sent ciphertexts, a
 trainer's recoded matrix M and exponents of fresh randomness. With another backend these go wherever its workers are, so a
@@ -25,6 +26,8 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import joblib
+from joblib.externals.loky import get_reusable_executor
+from joblib.parallel import LokyBackend, get_active_backend
 
 from deltaml_core.errors import SettingError
 
@@ -33,10 +36,12 @@ WORKERS_VARIABLE = "DELTAML_WORKERS"
 WORTH_SPREADING = 10_000
 """Multiplications modulo 4096 bits that must be saved: 40 ms.
 
-Measured on two cores with joblib 1.6.0 and loky's workers running: handing out two pieces and collecting them takes 11 ms (median
-of 20, both cores busy with other work), a multiplication 4 us. So what is spread repays that about four times. The first work also
-starts the workers, once in a process: 0.5 to 0.9 s.
+Measured on two cores with loky's workers running: handing out two pieces and collecting them takes 3 ms (11 by other backends of
+joblib), a multiplication 4 us. So what is spread repays that well. The first work also starts the workers, once in a process: 0.5
+to 0.9 s.
 """
+
+_IDLE_SECONDS = 300
 
 _BITS = 4096
 
@@ -82,12 +87,17 @@ def spread(work: Callable[[Sequence[T]], list[R]], items: Sequence[T], cost: Cos
     most = _configured()
     if most == 1 or cost.saved(max(1, len(items))) <= WORTH_SPREADING:
         return work(items)
-    groups = min(joblib.effective_n_jobs(most or -1), len(items))
+    available = joblib.effective_n_jobs(most or -1)
+    groups = min(available, len(items))
     if cost.saved(groups) <= WORTH_SPREADING:
         return work(items)
     bounds = [len(items) * group // groups for group in range(groups + 1)]
     parts = [items[start:end] for start, end in itertools.pairwise(bounds)]
-    return [result for part in joblib.Parallel(n_jobs=groups)(joblib.delayed(work)(part) for part in parts) for result in part]
+    if isinstance(get_active_backend()[0], LokyBackend):
+        results = get_reusable_executor(max_workers=available, timeout=_IDLE_SECONDS).map(work, parts)
+    else:
+        results = joblib.Parallel(n_jobs=groups)(joblib.delayed(work)(part) for part in parts)
+    return [result for part in results for result in part]
 
 
 @contextmanager

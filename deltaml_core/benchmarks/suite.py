@@ -15,7 +15,7 @@ from deltaml_core.benchmarks.pieces import Setup
 from deltaml_core.benchmarks.scan import ROWS, scan_measurements
 from deltaml_core.benchmarks.schemes import scheme_table
 from deltaml_core.benchmarks.shapley import shapley
-from deltaml_core.benchmarks.spreading import compute
+from deltaml_core.benchmarks.spreading import in_a_process_of_its_own
 from deltaml_core.compute import workers
 from deltaml_core.errors import MissingExtraError, NodeError
 from deltaml_core.schemes.base import PrivateKey
@@ -57,7 +57,7 @@ def run_benchmarks(key_bits: int = 2048, progress: Callable[[str], None] | None 
     spread = []
     for name, (dimension, repetitions) in _COMPUTED.items():
         tell(f"an encrypted product over the cores, {dimension} x {dimension}")
-        spread.append(compute(name, key, dimension, repetitions))
+        spread.append(in_a_process_of_its_own(name, key_bits, dimension, repetitions))
     tell(f"{_FEW} owners over HTTP")
     few = over_http(_FEW, key)[:2]
     brokered = [*_over_nats(_FEW, key, tell), *brokered]
