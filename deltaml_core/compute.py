@@ -94,10 +94,19 @@ def spread(work: Callable[[Sequence[T]], list[R]], items: Sequence[T], cost: Cos
     bounds = [len(items) * group // groups for group in range(groups + 1)]
     parts = [items[start:end] for start, end in itertools.pairwise(bounds)]
     if isinstance(get_active_backend()[0], LokyBackend):
-        results = get_reusable_executor(max_workers=available, timeout=_IDLE_SECONDS).map(work, parts)
+        results = _by_loky(work, parts, available)
     else:
         results = joblib.Parallel(n_jobs=groups)(joblib.delayed(work)(part) for part in parts)
     return [result for part in results for result in part]
+
+
+def _by_loky(work: Callable[[Sequence[T]], list[R]], parts: Sequence[Sequence[T]], available: int) -> list[list[R]]:
+    executor = get_reusable_executor(max_workers=available, timeout=_IDLE_SECONDS)
+    try:
+        return list(executor.map(work, parts))
+    except KeyboardInterrupt:
+        executor.shutdown(kill_workers=True)  # who interrupts does not wait for what is under way
+        raise
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -204,3 +205,34 @@ def test_a_small_training_starts_no_process_and_a_program_that_started_some_ends
         [sys.executable, "-W", "error", "-c", PROGRAM], capture_output=True, text=True, timeout=120, env=environment, check=False
     )
     assert (run.returncode, run.stdout.strip(), run.stderr) == (0, "done", "")
+
+
+ENDLESS = """
+import signal
+from deltaml_core.compute import Cost, spread
+from tests_compute_work import never_done
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts what runs in the background with it ignored
+spread(never_done, [1, 2], Cost(10**9, 0, 4096))
+"""
+
+NEVER_DONE = """
+import threading
+
+def never_done(items):
+    print("working", flush=True)
+    threading.Event().wait()
+"""
+
+
+def test_who_interrupts_does_not_wait_for_what_the_workers_do(tmp_path: Path) -> None:
+    (tmp_path / "tests_compute_work.py").write_text(NEVER_DONE)
+    paths = os.pathsep.join([str(tmp_path), str(Path(compute.__file__).parents[1])])
+    environment = {**os.environ, "PYTHONPATH": paths, WORKERS_VARIABLE: "2"}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", ENDLESS], text=True, env=environment, **pipes) as program:  # type: ignore[call-overload]
+        assert program.stdout.readline() == "working\n"
+        program.send_signal(signal.SIGINT)
+        _, complaints = program.communicate(timeout=60)
+    assert program.returncode == -signal.SIGINT
+    assert complaints.splitlines()[-1] == "KeyboardInterrupt"
