@@ -37,7 +37,7 @@ def test_all_names_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(suite, "shapley", lambda key, trainers, watch, four: one(f"shapley_{trainers}"))
     monkeypatch.setattr(suite, "affine_map", lambda key, dimension, repetitions: one(f"affine_map_{dimension}"))
     monkeypatch.setattr(suite, "owner_answer", lambda key: one("owner_answer", "CPU ms"))
-    monkeypatch.setattr(suite, "compute", lambda name, key, dimension, repetitions: one(name, "wall s"))
+    monkeypatch.setattr(suite, "in_a_process_of_its_own", lambda name, bits, dimension, repetitions: one(name, "wall s"))
     monkeypatch.setattr(suite, "corruption_table", lambda tell: [one("share_honest", "share")])
 
     def over_http(owners: int, key: PrivateKey) -> list[Measurement]:

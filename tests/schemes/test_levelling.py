@@ -64,7 +64,10 @@ def test_an_isotropic_map_of_norm_one_is_the_largest_there_is_and_may_show_by_it
 
 
 def test_work_is_what_the_arithmetic_does(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Divisions by n are one a multiplication; beside them one when a number is split in two, two for each base of a table."""
+    """Divisions by n are one a multiplication; beside them, whatever the matrix, one where a base, a row or the inverse is split in two.
+
+    Inverting all bases takes three multiplications each, which are the same for all matrices and not counted as work.
+    """
     divisions = 0
     real = multiexp.f_divmod
 
@@ -84,8 +87,7 @@ def test_work_is_what_the_arithmetic_does(monkeypatch: pytest.MonkeyPatch) -> No
             level.multiply(bases, mpz(N))
         work = level.work
         seen.add(divisions - (work.squarings + work.products))
-    assert max(seen) - min(seen) <= 2 * D
-    assert max(map(abs, seen)) <= 4 * D
+    assert seen == {(D + D + 1) + 3 * D}
 
 
 @given(st.lists(st.lists(st.integers(-(2**40), 2**40), min_size=3, max_size=3), min_size=1, max_size=4))
