@@ -101,6 +101,7 @@ def spread(work: Callable[[Sequence[T]], list[R]], items: Sequence[T], cost: Cos
 
 
 def _by_loky(work: Callable[[Sequence[T]], list[R]], parts: Sequence[Sequence[T]], available: int) -> list[list[R]]:
+    # always as many, however many parts there are: another number would restart them
     executor = get_reusable_executor(max_workers=available, timeout=_IDLE_SECONDS)
     try:
         return list(executor.map(work, parts))

@@ -17,7 +17,7 @@ from helpers import key_pair, random_shards
 
 from deltaml_core.audit import AuditReport, audit, audit_file
 from deltaml_core.chain.types import Statement, modulus_hash
-from deltaml_core.errors import MetricError, PrivacyWarning
+from deltaml_core.errors import MessageError, MetricError, PrivacyWarning
 from deltaml_core.messages import (
     ApproveResult,
     Evaluate,
@@ -49,7 +49,9 @@ from deltaml_core.messages import (
     ZeroTestAnswer,
     decode,
 )
+from deltaml_core.metrics.verifiable.aggregator import VerifiableAggregator
 from deltaml_core.payouts import split_escrow
+from deltaml_core.schedule import Kind
 from deltaml_core.session import Session
 from deltaml_core.signatures import LocalSigner, SignedMessage
 from deltaml_core.statistics import Dataset
@@ -180,6 +182,32 @@ def test_a_run_holds_at_whatever_pace_its_participants_answer(chosen: dict[str, 
     in_step = _measured(run(**chosen).transcript)
     assert [number for number, _ in _measured(transcript)] == [number for number, _ in in_step]
     assert np.allclose([mse for _, mse in _measured(transcript)], [mse for _, mse in in_step], rtol=1e-6)
+
+
+@each_part
+@pytest.mark.parametrize("chosen", [RUNS["verifiable, refreshed"], RUNS["noise, encrypted and refreshed"]], ids=["verifiable", "noise"])
+def test_a_measurement_that_was_left_out_is_noticed(chosen: dict[str, Any], public: bool) -> None:
+    session, _ = session_of(**chosen)
+    agenda = session.aggregator._agenda
+    left_out = next(step for step in agenda if step.kind is Kind.EVALUATE and step.round)
+    agenda.remove(left_out)
+    session.run()
+    assert left_out.round not in [number for number, _ in session.aggregator.history]
+    failure = audit(part(session.aggregator.transcript, public)).failure
+    assert failure is not None
+    assert failure.check in ("schedule", "order")
+    assert failure.round <= left_out.round + session.aggregator._party.terms.evaluate_every
+
+
+def test_a_measurement_that_begins_before_the_last_has_ended_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    session, _ = session_of()
+    monkeypatch.setattr(VerifiableAggregator, "busy", False)
+    with pytest.raises(MessageError, match="not under way"):
+        session.run()
+    failure = audit(session.aggregator.transcript).failure
+    assert failure is not None
+    assert (failure.kind, failure.check) == ("evaluate", "order")
+    assert "measurement 0 is not complete" in str(failure)
 
 
 def _measured(transcript: Transcript) -> list[tuple[int, float]]:

@@ -92,7 +92,7 @@ class State:
         self.failed: str | None = None
         self._blinding = transcript.blinding
         self._agenda: deque[Step] = deque(self.party.steps)
-        self._sealed: Step | None = None
+        self._unseen: Step | None = None
         self._comparisons: deque[tuple[Subject, Coalition]] = deque()
         self._results: dict[tuple[Subject, int, Coalition], tuple[Measuring, tuple[str, ...]]] = {}
         self._measured = 0
@@ -136,15 +136,8 @@ class State:
             self.complete()
             if kind in (Kind.EVALUATE, Kind.CONTRIBUTIONS) or self.terms.robust:
                 self.announced()  # training goes on while the model is measured
-            sealed = (Kind.TRAIN, Kind.REFRESH) if self.terms.metrics == "noise" else (Kind.TRAIN,)
-            while self.public and self._agenda and self._agenda[0].kind in sealed and self._agenda[0].kind is not kind:
-                self._agenda.popleft()
-            while self.public and self._agenda and kind is Kind.TRAIN is self._agenda[0].kind and self._agenda[0].round < message.round:
-                self._agenda.popleft()
-            if self.public and kind is Kind.REFRESH and self._agenda and self._agenda[0].kind is Kind.EVALUATE and self._sealed is None:
-                self.announced()
-                self._sealed = self._agenda.popleft()
-                return self.enter(message, kind)
+            if self.public:
+                self._pass_over_sealed(message, kind)
             if not self._agenda or (self._agenda[0].kind, self._agenda[0].round) != (kind, message.round):
                 due = f"{self._agenda[0].kind.value} of round {self._agenda[0].round}" if self._agenda else "the end"
                 raise Fault("schedule", f"the schedule has {due} here")
@@ -155,6 +148,23 @@ class State:
             if kind is Kind.CONTRIBUTIONS:
                 self._comparisons.extend(self._wanted())
         return self.step
+
+    def _pass_over_sealed(self, message: Message, kind: Kind) -> None:
+        """Take off the agenda what is sealed in the public part and comes before this message's step.
+
+        Of a measurement only its first question is: it may be seen after the refresh that it goes on beside.
+        """
+        sealed = (Kind.TRAIN, Kind.REFRESH) if self.terms.metrics == "noise" else (Kind.TRAIN,)
+        while self._agenda:
+            step = self._agenda[0]
+            earlier_round = kind is Kind.TRAIN is step.kind and step.round < message.round
+            if (step.kind in sealed and step.kind is not kind) or earlier_round:
+                self._agenda.popleft()
+            elif kind is Kind.REFRESH and step.kind is Kind.EVALUATE and not self.terms.robust:
+                self.announced()
+                self._unseen = self._agenda.popleft()
+            else:
+                return
 
     def current(self, message: Message, kind: Kind) -> Step:
         """The step under way, which must be of this kind and the message's round.
@@ -184,7 +194,7 @@ class State:
 
     def at_end(self) -> bool:
         """Whether all of the schedule was done."""
-        return not self._agenda and self._sealed is None and not self._comparisons and not self._stale()
+        return not self._agenda and not self._comparisons and not self._stale()
 
     def announced(self) -> None:
         """See that the latest measurement came to its end.
@@ -192,6 +202,8 @@ class State:
         Raises:
             Fault: it did not, or somebody was not told.
         """
+        if self._unseen is not None:
+            raise Fault("order", f"the measurement of round {self._unseen.round} is missing")
         measuring = self.measuring
         if measuring is None:
             return
@@ -236,18 +248,18 @@ class State:
         elif self._comparing(message):
             measuring = self._once_more(number) if self._exhausted() else self._next_comparison(message, number)
         else:
-            step = self._begun(message) or self.enter(message, Kind.EVALUATE)
+            step = self._taken_up(message) or self.enter(message, Kind.EVALUATE)
             measuring = Measuring(number, step.round, Subject.MODEL, self.weights, step.scale)
         self._measured += 1
         self.measuring = measuring
         return measuring
 
-    def _begun(self, message: Message) -> Step | None:
-        """The measurement whose beginning is sealed and came before what has been seen since, if this message is of it."""
-        step = self._sealed
+    def _taken_up(self, message: Message) -> Step | None:
+        """The measurement that was passed over unseen, if this message is of it."""
+        step = self._unseen
         if step is None or step.round != message.round:
             return None
-        self._sealed = None
+        self._unseen = None
         return step
 
     def under_way(self, message: Message, number: int) -> Measuring:

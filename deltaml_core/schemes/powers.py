@@ -67,7 +67,7 @@ class PowersModulo:
     def secret_power(self, base: int, exponent: int) -> mpz:
         """`base**exponent`, in the same time for all bases and all exponents of as many machine words; neither may be negative."""
         if self._openssl is None:
-            return gmpy2.powmod_sec(base, exponent, self._modulus)
+            return gmpy2.powmod_sec(base, exponent, self._modulus) if exponent else mpz(1) % self._modulus
         return self._openssl.power("BN_mod_exp_mont_consttime", mpz(base), mpz(exponent))
 
     def public_power(self, base: int, exponent: int) -> mpz:
@@ -84,31 +84,31 @@ class _MontgomeryPowers:
         self._library = library
         self._bytes = (modulus.bit_length() + 7) // 8
         self._modulus = self._number(modulus)
-        self._montgomery = library.BN_MONT_CTX_new()
+        self._montgomery = _allocated(library.BN_MONT_CTX_new())
         weakref.finalize(self, library.BN_clear_free, self._modulus)
         weakref.finalize(self, library.BN_MONT_CTX_free, self._montgomery)
-        scratch = library.BN_CTX_new()
-        done = library.BN_MONT_CTX_set(self._montgomery, self._modulus, scratch)
+        scratch = _allocated(library.BN_CTX_new())
+        _allocated(library.BN_MONT_CTX_set(self._montgomery, self._modulus, scratch))
         library.BN_CTX_free(scratch)
-        if not done:
-            raise MemoryError("OpenSSL cannot take a modulus")
 
     def power(self, function: str, base: mpz, exponent: mpz) -> mpz:
         library, text = self._library, ctypes.create_string_buffer(self._bytes)
-        scratch = library.BN_CTX_new()
-        numbers = result, _, _ = library.BN_new(), self._number(base), self._number(exponent)
-        done = getattr(library, function)(*numbers, self._modulus, scratch, self._montgomery)
-        done = done and library.BN_bn2binpad(result, text, self._bytes)
+        scratch = _allocated(library.BN_CTX_new())
+        numbers = result, _, _ = _allocated(library.BN_new()), self._number(base), self._number(exponent)
+        _allocated(getattr(library, function)(*numbers, self._modulus, scratch, self._montgomery))
+        library.BN_bn2binpad(result, text, self._bytes)
         for number in numbers:
             library.BN_clear_free(number)
         library.BN_CTX_free(scratch)
-        if not done:
-            raise MemoryError("OpenSSL has no memory for a power")
         return mpz.from_bytes(text.raw, "big")
 
     def _number(self, value: mpz) -> int:
         encoded = value.to_bytes((value.bit_length() + 7) // 8, "big")
-        number: int | None = self._library.BN_bin2bn(encoded, len(encoded), None)
-        if number is None:
-            raise MemoryError("OpenSSL has no memory for a number")
-        return number
+        return _allocated(self._library.BN_bin2bn(encoded, len(encoded), None))
+
+
+def _allocated(answer: int | None) -> int:
+    """OpenSSL's answer: for odd moduli and numbers that are not negative nothing but missing memory makes it none, or 0."""
+    if not answer:
+        raise MemoryError("OpenSSL has no memory for a number")
+    return answer
